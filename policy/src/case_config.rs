@@ -1,0 +1,274 @@
+//! How Case itself resolves the model of each role from its `config.json`.
+//!
+//! For a role: `models.<role>` if JavaScript takes it for true, else `models.default`, else the
+//! silent default, without a word. A missing file, a `models` that is no object and a misspelled or
+//! null `default` all end in the silent default. This module reproduces that, and names what Case
+//! would not even notice.
+
+use alloc::vec::Vec;
+
+use crate::{
+    json::{self, JsonError, Node, Value},
+    pair::{SILENT_MODEL, SILENT_PROVIDER},
+    secret,
+};
+
+/// Largest `config.json`, in bytes.
+pub const CONFIG_BYTES_MAX: usize = 256 * 1024;
+
+/// The roles that Case runs agents in.
+pub const ROLES: [&str; 6] = [
+    "implementer",
+    "verifier",
+    "reviewer",
+    "closer",
+    "retrospective",
+    "orchestrator",
+];
+
+/// A parsed `config.json`.
+#[derive(Clone, Debug)]
+pub struct CaseConfig {
+    root: Node,
+}
+
+/// Why a `config.json` can not be used at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigFault {
+    /// It is larger than [`CONFIG_BYTES_MAX`].
+    TooLarge,
+    /// It is not UTF-8.
+    NotUtf8,
+    /// It is not JSON; Case would fall back in silence.
+    NotJson,
+    /// An object has a key twice; Case would take the last one.
+    DuplicateKey,
+    /// It is not an object; Case would fall back in silence.
+    NotAnObject,
+}
+
+impl ConfigFault {
+    /// The fault, for a person.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::TooLarge => "is larger than 256 KiB",
+            Self::NotUtf8 => "is not UTF-8",
+            Self::NotJson => "is not JSON",
+            Self::DuplicateKey => "has a key twice in one object",
+            Self::NotAnObject => "is not an object",
+        }
+    }
+}
+
+/// What Case would use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution<'a> {
+    /// This pair.
+    Pair {
+        /// The provider.
+        provider: &'a str,
+        /// The model.
+        model: &'a str,
+    },
+    /// Nothing: Case would stop with an error.
+    Error,
+}
+
+impl Resolution<'_> {
+    const SILENT: Self = Resolution::Pair {
+        provider: SILENT_PROVIDER,
+        model: SILENT_MODEL,
+    };
+}
+
+impl CaseConfig {
+    /// Parses the bytes of a `config.json`. A leading byte order mark is accepted, as Case does.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are too many, not UTF-8, not one JSON object, or repeat a key.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigFault> {
+        if bytes.len() > CONFIG_BYTES_MAX {
+            return Err(ConfigFault::TooLarge);
+        }
+        let text = core::str::from_utf8(bytes).map_err(|_| ConfigFault::NotUtf8)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let root = json::parse(text).map_err(|error| match error {
+            JsonError::Malformed { .. } | JsonError::TooDeep { .. } => ConfigFault::NotJson,
+            JsonError::DuplicateKey { .. } => ConfigFault::DuplicateKey,
+        })?;
+        match root.value {
+            Value::Object(_) => Ok(Self { root }),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => Err(ConfigFault::NotAnObject),
+        }
+    }
+
+    /// The names of `default` and of the roles whose entry is there but can not be a model.
+    #[must_use]
+    pub fn malformed_entries(&self) -> Vec<&'static str> {
+        core::iter::once("default")
+            .chain(ROLES)
+            .filter(|name| {
+                self.entry(name)
+                    .is_some_and(|entry| entry.is_truthy() && pair_of(entry).is_none())
+            })
+            .collect()
+    }
+
+    /// Whether `models.default` is exactly this pair.
+    #[must_use]
+    pub fn default_is(&self, provider: &str, model: &str) -> bool {
+        self.entry("default").and_then(pair_of) == Some((provider, model))
+    }
+
+    /// What Case would use for `role`.
+    #[must_use]
+    pub fn resolve(&self, role: &str) -> Resolution<'_> {
+        let entry = self.entry(role).filter(|entry| entry.is_truthy());
+        match entry.or_else(|| self.entry("default")) {
+            None => Resolution::SILENT,
+            Some(entry) if entry.value == Value::Null => Resolution::SILENT,
+            Some(entry) => match pair_of(entry) {
+                Some((provider, model)) => Resolution::Pair { provider, model },
+                None => Resolution::Error,
+            },
+        }
+    }
+
+    /// The roles for which Case would use another pair than this one.
+    #[must_use]
+    pub fn roles_elsewhere(&self, provider: &str, model: &str) -> Vec<&'static str> {
+        ROLES
+            .into_iter()
+            .filter(|role| match self.resolve(role) {
+                Resolution::Pair {
+                    provider: resolved_provider,
+                    model: resolved_model,
+                } => (resolved_provider, resolved_model) != (provider, model),
+                Resolution::Error => false,
+            })
+            .collect()
+    }
+
+    /// Whether a text of the config, with its escapes resolved, looks like a secret.
+    #[must_use]
+    pub fn has_secret(&self) -> bool {
+        self.root.any_text(&secret::is_present)
+    }
+
+    /// The entry of `models`, if `models` is an object that has it. JavaScript finds no such entry
+    /// in an array, a text or a number either.
+    fn entry(&self, name: &str) -> Option<&Node> {
+        self.root.get("models")?.get(name)
+    }
+}
+
+fn pair_of(entry: &Node) -> Option<(&str, &str)> {
+    Some((
+        entry.get("provider")?.as_str()?,
+        entry.get("model")?.as_str()?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCAL: Resolution<'_> = Resolution::Pair {
+        provider: "p",
+        model: "m",
+    };
+
+    fn reviewer(json: &str) -> Resolution<'static> {
+        let config = CaseConfig::parse(json.as_bytes()).unwrap();
+        match config.resolve("reviewer") {
+            LOCAL => LOCAL,
+            Resolution::SILENT => Resolution::SILENT,
+            Resolution::Error => Resolution::Error,
+            other @ Resolution::Pair { .. } => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_role_is_resolved_as_case_resolves_it() {
+        for (json, expected) in [
+            (r#"{}"#, Resolution::SILENT),
+            (r#"{"models":null}"#, Resolution::SILENT),
+            (r#"{"models":[]}"#, Resolution::SILENT),
+            (r#"{"models":"default"}"#, Resolution::SILENT),
+            (r#"{"models":7}"#, Resolution::SILENT),
+            (r#"{"models":{}}"#, Resolution::SILENT),
+            (r#"{"models":{"default":null}}"#, Resolution::SILENT),
+            (
+                r#"{"models":{"Default":{"provider":"p","model":"m"}}}"#,
+                Resolution::SILENT,
+            ),
+            (r#"{"defaultModel":"m"}"#, Resolution::SILENT),
+            (
+                r#"{"models":{"default":{"provider":"p","model":"m"}}}"#,
+                LOCAL,
+            ),
+            (
+                r#"{"models":{"default":{"provider":"p","model":"m"},"reviewer":null}}"#,
+                LOCAL,
+            ),
+            (
+                r#"{"models":{"default":{"provider":"p","model":"m"},"reviewer":0}}"#,
+                LOCAL,
+            ),
+            (
+                r#"{"models":{"default":{"provider":"p","model":"m"},"reviewer":""}}"#,
+                LOCAL,
+            ),
+            (
+                r#"{"models":{"default":null,"reviewer":{"provider":"p","model":"m"}}}"#,
+                LOCAL,
+            ),
+            (
+                r#"{"models":{"default":{"provider":"p","model":"m"},"reviewer":{}}}"#,
+                Resolution::Error,
+            ),
+            (r#"{"models":{"default":"p/m"}}"#, Resolution::Error),
+            (r#"{"models":{"default":false}}"#, Resolution::Error),
+            (
+                r#"{"models":{"default":{"provider":"p"}}}"#,
+                Resolution::Error,
+            ),
+        ] {
+            assert_eq!(reviewer(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_object_is_a_fault() {
+        use ConfigFault::{DuplicateKey, NotAnObject, NotJson, NotUtf8, TooLarge};
+        let large = [b' '; CONFIG_BYTES_MAX + 1];
+        for (bytes, fault) in [
+            (&b""[..], NotJson),
+            (b"{\"models\":{},}", NotJson),
+            (b"[]", NotAnObject),
+            (b"null", NotAnObject),
+            (b"{\"models\":{},\"models\":{}}", DuplicateKey),
+            (b"{\"a\":\"\xff\"}", NotUtf8),
+            (&large, TooLarge),
+        ] {
+            assert_eq!(CaseConfig::parse(bytes).unwrap_err(), fault);
+        }
+        assert!(CaseConfig::parse("\u{feff}{}".as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_config_of_just_the_largest_size_is_read() {
+        let mut largest = [b' '; CONFIG_BYTES_MAX];
+        largest
+            .first_chunk_mut::<2>()
+            .unwrap()
+            .copy_from_slice(b"{}");
+        assert!(CaseConfig::parse(&largest).is_ok());
+    }
+}

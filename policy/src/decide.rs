@@ -1,0 +1,119 @@
+//! The one function that decides.
+//!
+//! It is pure, total and deterministic: the same standing, facts and time give the same decision.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
+use core::time::Duration;
+
+use crate::{
+    case_config::CaseConfig,
+    facts::{EndpointScope, Facts, Lane},
+    gate::{self, LaunchView, PairView, Reason},
+    snapshot::Snapshot,
+    timestamp::Timestamp,
+};
+
+/// What the operator configured that decisions depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How long a snapshot holds without having been verified.
+    pub staleness_max: Duration,
+    /// The scopes of each network class.
+    pub network_classes: BTreeMap<String, BTreeSet<EndpointScope>>,
+}
+
+/// The policy as it stands at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// The snapshot in force; `None` while none has been read.
+    pub snapshot: Option<&'a Snapshot>,
+    /// How long ago the policy directory was last found to hold just this snapshot.
+    pub unverified_for: Duration,
+    /// The operator's configuration.
+    pub terms: &'a Terms,
+}
+
+/// The verdict on a launch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No gate objected.
+    Allow,
+    /// Every reason of those that did; never empty, the first is the primary one.
+    Deny(Vec<Reason>),
+}
+
+/// What a report states about the admission of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdmissionStatus {
+    /// The launch was allowed in the real lane.
+    Admitted,
+    /// The launch was denied.
+    NotAdmitted,
+    /// The fake lane uses no model.
+    NotRequired,
+}
+
+/// A decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What a report states about the admission of the model.
+    pub admission_status: AdmissionStatus,
+}
+
+/// Decides one launch.
+#[must_use]
+pub fn decide(standing: &Standing<'_>, facts: &Facts, now: Timestamp) -> Decision {
+    let reasons = gate::launch_reasons(&LaunchView {
+        pair: PairView {
+            standing,
+            provider: &facts.provider,
+            model: &facts.model,
+            now,
+        },
+        facts,
+        config: facts.case_config.as_deref().map(CaseConfig::parse),
+    });
+    // INVARIANT: the one place where ALLOW is made, and only from "no gate objected".
+    let verdict = if reasons.is_empty() {
+        Verdict::Allow
+    } else {
+        Verdict::Deny(reasons)
+    };
+    Decision {
+        admission_status: admission_status(facts.lane, &verdict),
+        verdict,
+    }
+}
+
+/// Every reason that the policy itself has against a pair in the real lane. A launch of the pair has
+/// to state its facts besides.
+#[must_use]
+pub fn pair_objections(
+    standing: &Standing<'_>,
+    provider: &str,
+    model: &str,
+    now: Timestamp,
+) -> Vec<Reason> {
+    gate::pair_reasons(&PairView {
+        standing,
+        provider,
+        model,
+        now,
+    })
+}
+
+fn admission_status(lane: Lane, verdict: &Verdict) -> AdmissionStatus {
+    match (lane, verdict) {
+        (Lane::Fake, Verdict::Allow | Verdict::Deny(_)) => AdmissionStatus::NotRequired,
+        (Lane::Real, Verdict::Allow) => AdmissionStatus::Admitted,
+        (Lane::Real, Verdict::Deny(_)) | (Lane::Unspecified, Verdict::Allow | Verdict::Deny(_)) => {
+            AdmissionStatus::NotAdmitted
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Gates of every lane, and the one of the fake lane.
+
+use alloc::string::String;
+
+use super::{LaunchView, Objection};
+use crate::{
+    facts::{FixtureKind, Presence, ScanTarget},
+    pair::FAKE_PROVIDER,
+    secret,
+};
+
+pub(super) fn lane_unspecified(_: &LaunchView<'_>) -> Option<Objection> {
+    // The table asks this gate in no lane but the unspecified one.
+    Some(Objection::new("the lane is not stated, or not known"))
+}
+
+pub(super) fn secret_scan_missing(launch: &LaunchView<'_>) -> Option<Objection> {
+    let Some(scan) = &launch.facts.secret_scan else {
+        return Some(Objection::new("nobody searched for secrets"));
+    };
+    let missing = [
+        (
+            ScanTarget::Argv,
+            "the search for secrets left out the arguments",
+        ),
+        (
+            ScanTarget::TaskFile,
+            "the search for secrets left out the task file",
+        ),
+        (
+            ScanTarget::GeneratedConfig,
+            "the search for secrets left out the generated config",
+        ),
+    ]
+    .into_iter()
+    .find(|(target, _)| !scan.covered.contains(target));
+    missing.map(|(_, message)| Objection::new(message))
+}
+
+pub(super) fn secret_detected(launch: &LaunchView<'_>) -> Option<Objection> {
+    let found_by_caller = launch
+        .facts
+        .secret_scan
+        .as_ref()
+        .is_some_and(|scan| !scan.findings.is_empty());
+    if found_by_caller {
+        Some(Objection::new("the caller's search found a secret"))
+    } else if request_has_secret(launch) {
+        Some(Objection::new(
+            "the request itself has something that looks like a secret",
+        ))
+    } else {
+        None
+    }
+}
+
+/// Searches every text and every byte that the caller sent.
+fn request_has_secret(launch: &LaunchView<'_>) -> bool {
+    let facts = launch.facts;
+    let texts = [
+        &facts.host,
+        &facts.run_id,
+        &facts.provider,
+        &facts.model,
+        &facts.credential_source_class,
+    ];
+    let names = facts.visible_credentials.iter().flatten();
+    let in_texts = texts
+        .into_iter()
+        .chain(names)
+        .chain(&facts.fake_baseline_run)
+        .any(|text| secret::is_present(text));
+    let in_config = facts
+        .case_config
+        .as_deref()
+        .is_some_and(|bytes| secret::is_present(&String::from_utf8_lossy(bytes)));
+    // An escape such as `\u0073` hides a secret from a search of the raw bytes.
+    let behind_escapes = matches!(&launch.config, Some(Ok(config)) if config.has_secret());
+    in_texts || in_config || behind_escapes
+}
+
+pub(super) fn fixture_out_of_scope(launch: &LaunchView<'_>) -> Option<Objection> {
+    match launch.facts.fixture {
+        FixtureKind::CopiedArtificial => None,
+        FixtureKind::Unstated => Some(Objection::new("the kind of the fixture is not stated")),
+        FixtureKind::ArtificialOriginal => Some(Objection::new("the fixture is not a copy")),
+        FixtureKind::RealRepository => Some(Objection::new("the fixture is not artificial")),
+    }
+}
+
+pub(super) fn target_repository_exposed(launch: &LaunchView<'_>) -> Option<Objection> {
+    match launch.facts.target_repository {
+        Presence::Absent => None,
+        Presence::Present => Some(Objection::new("a Target Repository path is visible")),
+        Presence::Unstated => Some(Objection::new(
+            "nobody looked whether a Target Repository path is visible",
+        )),
+    }
+}
+
+pub(super) fn fake_lane_names_provider(launch: &LaunchView<'_>) -> Option<Objection> {
+    let facts = launch.facts;
+    if facts.provider.is_empty() {
+        (!facts.model.is_empty())
+            .then(|| Objection::new("the fake lane has a model without a provider"))
+    } else {
+        (facts.provider != FAKE_PROVIDER)
+            .then(|| Objection::new("the fake lane names a provider other than `fake`"))
+    }
+}

@@ -1,0 +1,44 @@
+//! The pure core of Admit: what the documents say, and the one function that decides.
+//!
+//! Values in, values out. The crate is `no_std`, so that files, clocks, the network and the
+//! environment are compile errors here and not a matter of discipline. In reading order:
+//!
+//! - [`text`], [`finding`]: places in a document, and what is wrong there
+//! - [`secret`], [`endpoint`]: what must never stand in a document or a request
+//! - [`json`], [`document`]: from bytes to a decision record, an admission, work items
+//! - [`snapshot`]: everything read at one moment, with its digest and its contradictions
+//! - [`case_config`]: how Case itself resolves a model
+//! - [`facts`], [`gate`], [`mod@decide`]: a launch, the rules, the verdict
+//!
+//! Deliberately absent: any wire type, any I/O, any default verdict.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod case_config;
+mod contradiction;
+pub mod decide;
+pub mod digest;
+pub mod document;
+pub mod endpoint;
+pub mod facts;
+pub mod finding;
+pub mod gate;
+pub mod json;
+pub mod pair;
+pub mod secret;
+pub mod snapshot;
+pub mod text;
+pub mod timestamp;
+
+pub use decide::{Decision, Standing, Terms, Verdict, decide, pair_objections};
+pub use digest::Digest;
+pub use facts::Facts;
+pub use finding::{Finding, FindingCode};
+pub use gate::{Code, Reason};
+pub use pair::Pair;
+pub use snapshot::{Snapshot, SourceFile};
+pub use text::Place;
+pub use timestamp::Timestamp;

@@ -1,0 +1,385 @@
+//! A snapshot: everything read from the policy directory at one moment, judged once.
+//!
+//! Its digest is SHA-256 over one line per decision record and admission file, sorted by path, in
+//! the form that `sha256sum` prints: so that `sha256sum FILES… | sha256sum` shows it too.
+//! Deliberately absent: how the files were found, and when.
+
+use alloc::{
+    borrow::ToOwned as _,
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    sync::Arc,
+    vec::Vec,
+};
+
+use crate::{
+    contradiction,
+    digest::Digest,
+    document::{
+        Kind,
+        admission::{self, Admission},
+        decision_record::{self, Branch, DecisionRecord},
+        work_item::{self, WorkItem},
+    },
+    finding::{Finding, FindingCode},
+    pair::Pair,
+    text::Place,
+};
+
+/// A file of the policy directory.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// Path within the policy directory, with `/` between its parts.
+    pub path: Arc<str>,
+    /// What it is.
+    pub kind: Kind,
+    /// Its bytes, or why they are not there.
+    pub content: Result<Arc<[u8]>, ContentFault>,
+}
+
+/// Why the bytes of a file are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentFault {
+    /// It could not be read.
+    Unreadable,
+    /// It is larger than its kind may be.
+    TooLarge,
+    /// It is not a regular file.
+    NotAFile,
+    /// It is a link that leads out of the policy directory, or nowhere.
+    LinkNotFollowed,
+}
+
+impl ContentFault {
+    fn finding(self, file: &SourceFile) -> Finding {
+        let (code, message) = match self {
+            Self::Unreadable => (
+                FindingCode::FileUnreadable,
+                "the file cannot be read".to_owned(),
+            ),
+            Self::NotAFile => (
+                FindingCode::FileUnreadable,
+                "this is not a regular file".to_owned(),
+            ),
+            Self::TooLarge => {
+                let limit = file.kind.bytes_max();
+                (
+                    FindingCode::FileTooLarge,
+                    format!("the file is larger than {limit} bytes"),
+                )
+            }
+            Self::LinkNotFollowed => (
+                FindingCode::LinkNotFollowed,
+                "the link leads out of the policy directory, or nowhere".to_owned(),
+            ),
+        };
+        Finding::whole(code, &file.path, message)
+    }
+
+    /// What stands in the digest in place of the content's own.
+    fn marker(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::TooLarge => "too-large",
+            Self::NotAFile => "not-a-file",
+            Self::LinkNotFollowed => "link-not-followed",
+        }
+    }
+}
+
+/// The decision records that were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordState {
+    /// None.
+    Missing,
+    /// More than one.
+    Conflict(Vec<Place>),
+    /// One that is not valid; the places of its findings.
+    Invalid(Vec<Place>),
+    /// One that is valid.
+    Valid(DecisionRecord),
+}
+
+/// The valid admission files of one pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// One file.
+    One(Box<Admission>),
+    /// Two or more files, all void; the places of the pair in them.
+    Conflict(Vec<Place>),
+}
+
+/// Everything read at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    digest: Digest,
+    record: RecordState,
+    admissions: BTreeMap<String, BTreeMap<String, Admitted>>,
+    invalid_admissions: BTreeMap<Digest, Place>,
+    work_items: Vec<WorkItem>,
+    findings: Vec<Finding>,
+}
+
+impl Snapshot {
+    /// Judges `files`; their order does not matter.
+    #[must_use]
+    pub fn build(files: &[SourceFile]) -> Self {
+        Self::build_with_strays(files, Vec::new())
+    }
+
+    /// Judges `files`, and keeps `strays`: findings about what is no file of the policy.
+    #[must_use]
+    pub fn build_with_strays(files: &[SourceFile], strays: Vec<Finding>) -> Self {
+        let mut sorted: Vec<&SourceFile> = files.iter().collect();
+        sorted.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut reading = Reading {
+            findings: strays,
+            ..Reading::default()
+        };
+        for file in &sorted {
+            reading.file(file);
+        }
+        let record = reading.record();
+        let admissions = reading.admissions();
+        let mut snapshot = Self {
+            digest: digest(&sorted),
+            record,
+            admissions,
+            invalid_admissions: reading.invalid_admissions,
+            work_items: reading.work_items,
+            findings: reading.findings,
+        };
+        let contradictions = contradiction::find(&snapshot);
+        snapshot.findings.extend(contradictions);
+        snapshot
+            .findings
+            .sort_by(|a, b| (&a.place, a.code).cmp(&(&b.place, b.code)));
+        snapshot
+    }
+
+    /// The identity of the snapshot.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The decision records that were found.
+    #[must_use]
+    pub fn record(&self) -> &RecordState {
+        &self.record
+    }
+
+    /// The decision record, if there is one that is valid.
+    #[must_use]
+    pub fn valid_record(&self) -> Option<&DecisionRecord> {
+        match &self.record {
+            RecordState::Valid(record) => Some(record),
+            RecordState::Missing | RecordState::Conflict(_) | RecordState::Invalid(_) => None,
+        }
+    }
+
+    /// The decision record, if it is valid and something is decided.
+    #[must_use]
+    pub fn decided_record(&self) -> Option<&DecisionRecord> {
+        self.valid_record()
+            .filter(|record| record.branch != Branch::NotDecided)
+    }
+
+    /// The valid admission files of exactly this pair.
+    #[must_use]
+    pub fn admitted(&self, provider: &str, model: &str) -> Option<&Admitted> {
+        self.admissions.get(provider)?.get(model)
+    }
+
+    /// The one valid admission of exactly this pair.
+    #[must_use]
+    pub fn admission(&self, provider: &str, model: &str) -> Option<&Admission> {
+        match self.admitted(provider, model)? {
+            Admitted::One(admission) => Some(admission),
+            Admitted::Conflict(_) => None,
+        }
+    }
+
+    /// Where the invalid admission file with this digest is, if there is one.
+    #[must_use]
+    pub fn invalid_admission(&self, digest: Digest) -> Option<&Place> {
+        self.invalid_admissions.get(&digest)
+    }
+
+    /// Every pair that has valid admission files, in order.
+    pub fn admitted_pairs(&self) -> impl Iterator<Item = (Pair, &Admitted)> {
+        self.admissions.iter().flat_map(|(provider, models)| {
+            models.iter().map(|(model, admitted)| {
+                let pair = Pair {
+                    provider: provider.clone(),
+                    model: model.clone(),
+                };
+                (pair, admitted)
+            })
+        })
+    }
+
+    /// Every pair that the record or an admission names, in order.
+    #[must_use]
+    pub fn pairs(&self) -> BTreeSet<Pair> {
+        let named = self.valid_record().into_iter().flat_map(|record| {
+            [&record.primary, &record.fallback]
+                .into_iter()
+                .flatten()
+                .map(|named| named.pair.clone())
+        });
+        self.admitted_pairs()
+            .map(|(pair, _)| pair)
+            .chain(named)
+            .collect()
+    }
+
+    /// The work items, in the order of the documents.
+    #[must_use]
+    pub fn work_items(&self) -> &[WorkItem] {
+        &self.work_items
+    }
+
+    /// What is wrong with the documents, ordered by place.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+}
+
+/// A decision record that was found, with its path: valid, or the places of its findings.
+type FoundRecord = (Arc<str>, Result<DecisionRecord, Vec<Place>>);
+
+/// What has been read so far.
+#[derive(Default)]
+struct Reading {
+    records: Vec<FoundRecord>,
+    valid_admissions: BTreeMap<Pair, Vec<Admission>>,
+    invalid_admissions: BTreeMap<Digest, Place>,
+    work_items: Vec<WorkItem>,
+    findings: Vec<Finding>,
+}
+
+impl Reading {
+    fn file(&mut self, file: &SourceFile) {
+        let bytes = match &file.content {
+            Ok(bytes) => bytes,
+            Err(fault) => {
+                self.findings.push(fault.finding(file));
+                if file.kind == Kind::DecisionRecord {
+                    let places = Vec::from([Place::whole(&file.path)]);
+                    self.records.push((Arc::clone(&file.path), Err(places)));
+                }
+                return;
+            }
+        };
+        match file.kind {
+            Kind::DecisionRecord => {
+                let parsed = decision_record::parse(&file.path, bytes)
+                    .map_err(|findings| self.keep(findings));
+                self.records.push((Arc::clone(&file.path), parsed));
+            }
+            Kind::Admission => match admission::parse(&file.path, bytes) {
+                Ok(admission) => self
+                    .valid_admissions
+                    .entry(admission.pair.value.clone())
+                    .or_default()
+                    .push(admission),
+                Err(findings) => {
+                    let places = self.keep(findings);
+                    let place = places.into_iter().next();
+                    let place = place.unwrap_or_else(|| Place::whole(&file.path));
+                    self.invalid_admissions.insert(Digest::of(bytes), place);
+                }
+            },
+            Kind::WorkItems => {
+                let (items, findings) = work_item::parse(&file.path, bytes);
+                self.work_items.extend(items);
+                self.findings.extend(findings);
+            }
+        }
+    }
+
+    /// Keeps `findings`; their places.
+    fn keep(&mut self, findings: Vec<Finding>) -> Vec<Place> {
+        let places = findings
+            .iter()
+            .map(|finding| finding.place.clone())
+            .collect();
+        self.findings.extend(findings);
+        places
+    }
+
+    fn record(&mut self) -> RecordState {
+        let mut records = core::mem::take(&mut self.records);
+        if records.len() > 1 {
+            let places: Vec<Place> = records.iter().map(|(path, _)| Place::whole(path)).collect();
+            for (path, _) in &records {
+                let message = format!("there are {} decision records", records.len());
+                self.findings.push(Finding::whole(
+                    FindingCode::DecisionRecordConflict,
+                    path,
+                    message,
+                ));
+            }
+            return RecordState::Conflict(places);
+        }
+        match records.pop() {
+            None => {
+                let message = "there is no decision record in the policy directory".to_owned();
+                let code = FindingCode::DecisionRecordMissing;
+                self.findings
+                    .push(Finding::whole(code, &Arc::from("."), message));
+                RecordState::Missing
+            }
+            Some((_, Ok(record))) => RecordState::Valid(record),
+            Some((_, Err(places))) => RecordState::Invalid(places),
+        }
+    }
+
+    fn admissions(&mut self) -> BTreeMap<String, BTreeMap<String, Admitted>> {
+        let mut admissions: BTreeMap<String, BTreeMap<String, Admitted>> = BTreeMap::new();
+        for (pair, mut files) in core::mem::take(&mut self.valid_admissions) {
+            let only = if files.len() == 1 { files.pop() } else { None };
+            let admitted = match only {
+                Some(admission) => Admitted::One(Box::new(admission)),
+                None => {
+                    let places: Vec<Place> =
+                        files.iter().map(|file| file.pair.place.clone()).collect();
+                    for place in &places {
+                        self.findings.push(Finding {
+                            code: FindingCode::AdmissionConflict,
+                            place: place.clone(),
+                            message: format!("{} files admit {pair}", places.len()),
+                            excerpt: None,
+                        });
+                    }
+                    Admitted::Conflict(places)
+                }
+            };
+            admissions
+                .entry(pair.provider)
+                .or_default()
+                .insert(pair.model, admitted);
+        }
+        admissions
+    }
+}
+
+/// The digest over the decision records and admission files among `sorted`.
+fn digest(sorted: &[&SourceFile]) -> Digest {
+    let mut lines = String::new();
+    for file in sorted {
+        if file.kind == Kind::WorkItems {
+            continue;
+        }
+        let line = match &file.content {
+            Ok(bytes) => format!("{}  {}\n", Digest::of(bytes), file.path),
+            Err(fault) => format!("{}  {}\n", fault.marker(), file.path),
+        };
+        lines.push_str(&line);
+    }
+    Digest::of(lines.as_bytes())
+}

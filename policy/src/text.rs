@@ -1,0 +1,287 @@
+//! Places in a document: from byte spans to lines, columns and excerpts that are safe to show.
+//!
+//! An excerpt never shows a secret or an endpoint, and never sends a control or an invisible
+//! character to a terminal.
+
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+use core::ops::Range;
+
+use crate::{
+    endpoint,
+    finding::{Excerpt, Finding, FindingCode},
+    secret,
+};
+
+/// Longest line that an excerpt shows whole, in characters; of a longer one it shows the part
+/// around the place.
+pub const EXCERPT_CHARS_MAX: usize = 160;
+/// What stands in an excerpt where a secret or an endpoint stood.
+const BLOT: &str = "[hidden]";
+
+/// A place in a file of the policy directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Path within the policy directory, with `/` between its parts.
+    pub path: Arc<str>,
+    /// Line, from 1; 0 stands for the whole file.
+    pub line: u32,
+    /// Column in characters, from 1; 0 stands for the whole line or file.
+    pub column: u32,
+}
+
+impl Place {
+    /// The whole file at `path`.
+    #[must_use]
+    pub fn whole(path: &Arc<str>) -> Self {
+        Self {
+            path: Arc::clone(path),
+            line: 0,
+            column: 0,
+        }
+    }
+}
+
+/// The text of one document with what is needed to speak about its places.
+#[derive(Debug)]
+pub struct Source<'a> {
+    path: Arc<str>,
+    text: &'a str,
+    line_starts: Vec<usize>,
+    hidden: Vec<Range<usize>>,
+}
+
+impl<'a> Source<'a> {
+    /// Indexes `text`, the content of the file at `path`.
+    #[must_use]
+    pub fn new(path: &Arc<str>, text: &'a str) -> Self {
+        let line_starts = core::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at.saturating_add(1)))
+            .collect();
+        let mut hidden: Vec<_> = secret::find(text)
+            .into_iter()
+            .map(|found| found.span)
+            .collect();
+        hidden.extend(endpoint::find(text));
+        hidden.sort_by_key(|span| span.start);
+        Self {
+            path: Arc::clone(path),
+            text,
+            line_starts,
+            hidden,
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The path of the file.
+    #[must_use]
+    pub fn path(&self) -> &Arc<str> {
+        &self.path
+    }
+
+    /// The place where `span` starts.
+    #[must_use]
+    pub fn place(&self, span: &Range<usize>) -> Place {
+        let (line, start) = self.line_at(span.start);
+        let before = self.text.get(start..span.start).unwrap_or_default();
+        Place {
+            path: Arc::clone(&self.path),
+            line: count(line.saturating_add(1)),
+            column: count(before.chars().count().saturating_add(1)),
+        }
+    }
+
+    /// A finding at `span`.
+    #[must_use]
+    pub fn finding(&self, code: FindingCode, span: &Range<usize>, message: String) -> Finding {
+        Finding {
+            code,
+            place: self.place(span),
+            message,
+            excerpt: Some(self.excerpt(span)),
+        }
+    }
+
+    /// `text` in backticks, shortened, with nothing in it that must not be shown.
+    #[must_use]
+    pub fn quote(text: &str) -> String {
+        const SHOWN_CHARS_MAX: usize = 64;
+        if secret::is_present(text) || endpoint::is_present(text) {
+            return format!("`{BLOT}`");
+        }
+        let mut shown: String = text
+            .chars()
+            .take(SHOWN_CHARS_MAX)
+            .flat_map(visible)
+            .collect();
+        if text.chars().count() > SHOWN_CHARS_MAX {
+            shown.push('…');
+        }
+        format!("`{shown}`")
+    }
+
+    /// Zero-based line of `offset`, and where that line starts.
+    fn line_at(&self, offset: usize) -> (usize, usize) {
+        let line = self
+            .line_starts
+            .partition_point(|start| *start <= offset)
+            .saturating_sub(1);
+        (line, self.line_starts.get(line).copied().unwrap_or(0))
+    }
+
+    fn excerpt(&self, span: &Range<usize>) -> Excerpt {
+        let (_, line_start) = self.line_at(span.start);
+        let rest = self.text.get(line_start..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        let before = self.text.get(line_start..span.start).unwrap_or_default();
+        let skipped = before.chars().count().saturating_sub(EXCERPT_CHARS_MAX / 2);
+
+        let mut shown = Shown::default();
+        if skipped > 0 {
+            shown.push("…");
+        }
+        for (at, character) in line.char_indices().skip(skipped).take(EXCERPT_CHARS_MAX) {
+            let offset = line_start.saturating_add(at);
+            let underlined = span.start <= offset && offset < span.end;
+            if let Some(hidden) = self.hidden.iter().find(|hidden| hidden.contains(&offset)) {
+                shown.blot(hidden.start, underlined);
+            } else {
+                shown.character(character, underlined);
+            }
+        }
+        if line.chars().count() > skipped.saturating_add(EXCERPT_CHARS_MAX) {
+            shown.push("…");
+        }
+        shown.into_excerpt()
+    }
+}
+
+/// The shown characters of an excerpt while it is being built.
+#[derive(Default)]
+struct Shown {
+    text: String,
+    chars: usize,
+    underline: Option<Range<usize>>,
+    blotted: Option<usize>,
+}
+
+impl Shown {
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.chars = self.chars.saturating_add(text.chars().count());
+    }
+
+    fn character(&mut self, character: char, underlined: bool) {
+        let from = self.chars;
+        let visible: String = visible(character).collect();
+        self.push(&visible);
+        self.underline_from(from, underlined);
+    }
+
+    /// Shows the blot once for the hidden span that starts at `start`.
+    fn blot(&mut self, start: usize, underlined: bool) {
+        let from = self.chars;
+        if self.blotted != Some(start) {
+            self.blotted = Some(start);
+            self.push(BLOT);
+        }
+        self.underline_from(from, underlined);
+    }
+
+    fn underline_from(&mut self, from: usize, underlined: bool) {
+        if underlined {
+            let start = self.underline.as_ref().map_or(from, |range| range.start);
+            self.underline = Some(start..self.chars);
+        }
+    }
+
+    fn into_excerpt(self) -> Excerpt {
+        let underline = self.underline.unwrap_or(self.chars..self.chars);
+        Excerpt {
+            underline_start: count(underline.start),
+            underline_length: count(underline.len()),
+            text: self.text,
+        }
+    }
+}
+
+/// `character` as it may be shown: a control or an invisible character as its escape.
+fn visible(character: char) -> impl Iterator<Item = char> {
+    let escaped = is_invisible(character).then(|| character.escape_unicode());
+    let plain = match character {
+        '\t' => Some(' '),
+        _ if escaped.is_some() => None,
+        _ => Some(character),
+    };
+    plain
+        .into_iter()
+        .chain(escaped.filter(|_| character != '\t').into_iter().flatten())
+}
+
+/// Whether a reader would not see `character`, or would see others out of place because of it.
+#[must_use]
+pub fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Source<'_> {
+        Source::new(&Arc::from("a.md"), text)
+    }
+
+    #[test]
+    fn places_count_characters_and_survive_crlf() {
+        let text = "é one\r\ntwo ü three";
+        let source = source(text);
+        let at = text.find("three").unwrap();
+        let place = source.place(&(at..at + 5));
+        assert_eq!((place.line, place.column), (2, 7));
+    }
+
+    #[test]
+    fn an_excerpt_underlines_its_place() {
+        let text = "first\n\tkey: välue.\n";
+        let at = text.find("välue").unwrap();
+        let excerpt = source(text).excerpt(&(at..at + "välue".len()));
+        assert_eq!(excerpt.text, " key: välue.");
+        assert_eq!((excerpt.underline_start, excerpt.underline_length), (6, 5));
+    }
+
+    #[test]
+    fn an_excerpt_hides_secrets_and_endpoints() {
+        let text = "use sk-ant-0123456789abcdef at http://10.0.0.1:8000/v1 now";
+        let excerpt = source(text).excerpt(&(4..27));
+        assert_eq!(excerpt.text, "use [hidden] at [hidden] now");
+        assert_eq!((excerpt.underline_start, excerpt.underline_length), (4, 8));
+    }
+
+    #[test]
+    fn an_excerpt_shows_invisible_characters_as_escapes() {
+        let excerpt = source("qwen\u{200b}local\u{1b}[31m").excerpt(&(0..4));
+        assert_eq!(excerpt.text, "qwen\\u{200b}local\\u{1b}[31m");
+    }
+
+    #[test]
+    fn an_excerpt_of_a_long_line_is_cut_around_the_place() {
+        let text = format!("{}X{}", "a".repeat(1000), "b".repeat(1000));
+        let excerpt = source(&text).excerpt(&(1000..1001));
+        assert_eq!(excerpt.text.chars().count(), EXCERPT_CHARS_MAX + 2);
+        let start = usize::try_from(excerpt.underline_start).unwrap();
+        assert_eq!(excerpt.text.chars().nth(start), Some('X'));
+    }
+}
