@@ -2,17 +2,15 @@
 //!
 //! They are shown to the operator and never decide a launch: the gates do that from the documents.
 
-use alloc::{collections::BTreeMap, format, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 
 use crate::{
     document::{
         admission::{Admission, ProviderClass, Role},
-        decision_record::{Branch, DecisionRecord},
+        decision_record::{Branch, DecisionRecord, NamedPair},
         work_item::WorkItem,
     },
-    finding::{Finding, FindingCode},
-    snapshot::{Admitted, Snapshot},
-    text::Place,
+    finding::{Finding, FindingCode, Place},
 };
 
 /// The work item that owns admission.
@@ -22,25 +20,32 @@ const LOCAL_ROUTE_ITEM: &str = "CTO-WORK-022";
 const BLOCKED: &str = "blocked";
 const VALIDATED: &str = "validated";
 
-/// Every contradiction in `snapshot`.
-pub(crate) fn find(snapshot: &Snapshot) -> Vec<Finding> {
+/// Documents that are each valid by themselves.
+pub(crate) struct Documents<'a> {
+    /// The one valid decision record.
+    pub(crate) record: Option<&'a DecisionRecord>,
+    /// The valid admissions that do not conflict.
+    pub(crate) admissions: Vec<&'a Admission>,
+    pub(crate) work_items: &'a [WorkItem],
+}
+
+/// Every contradiction among `documents`.
+pub(crate) fn find(documents: &Documents<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    duplicate_items(snapshot.work_items(), &mut findings);
-    for item in snapshot.work_items() {
-        local_route(item, snapshot, &mut findings);
-        validated_admission(item, snapshot, &mut findings);
+    duplicate_items(documents.work_items, &mut findings);
+    for item in documents.work_items {
+        local_route(item, documents, &mut findings);
+        validated_admission(item, documents, &mut findings);
     }
-    if let Some(record) = snapshot.valid_record() {
-        for (_, admitted) in snapshot.admitted_pairs() {
-            if let Admitted::One(admission) = admitted {
-                against_record(admission, record, &mut findings);
-            }
+    if let Some(record) = documents.record {
+        for admission in &documents.admissions {
+            against_record(admission, record, &mut findings);
         }
     }
     findings
 }
 
-fn finding(code: FindingCode, place: &Place, message: alloc::string::String) -> Finding {
+fn finding(code: FindingCode, place: &Place, message: String) -> Finding {
     Finding {
         code,
         place: place.clone(),
@@ -69,12 +74,12 @@ fn duplicate_items(items: &[WorkItem], findings: &mut Vec<Finding>) {
 }
 
 /// The local provider route stays blocked while the branch is another one.
-fn local_route(item: &WorkItem, snapshot: &Snapshot, findings: &mut Vec<Finding>) {
+fn local_route(item: &WorkItem, documents: &Documents<'_>, findings: &mut Vec<Finding>) {
     let Some(status) = item.status.as_deref() else {
         return;
     };
-    let is_local = snapshot
-        .valid_record()
+    let is_local = documents
+        .record
         .is_some_and(|record| record.branch == Branch::LocalProviderRequired);
     if item.id == LOCAL_ROUTE_ITEM && status != BLOCKED && !is_local {
         let message = format!(
@@ -88,11 +93,11 @@ fn local_route(item: &WorkItem, snapshot: &Snapshot, findings: &mut Vec<Finding>
 }
 
 /// Admission is not validated without an admission.
-fn validated_admission(item: &WorkItem, snapshot: &Snapshot, findings: &mut Vec<Finding>) {
-    let any_admission = snapshot
-        .admitted_pairs()
-        .any(|(_, admitted)| matches!(admitted, Admitted::One(_)));
-    if item.id == ADMISSION_ITEM && item.status.as_deref() == Some(VALIDATED) && !any_admission {
+fn validated_admission(item: &WorkItem, documents: &Documents<'_>, findings: &mut Vec<Finding>) {
+    if item.id == ADMISSION_ITEM
+        && item.status.as_deref() == Some(VALIDATED)
+        && documents.admissions.is_empty()
+    {
         let message = format!("{} is `{VALIDATED}` without a valid admission", item.id);
         let code = FindingCode::WorkItemAdmissionContradiction;
         findings.push(finding(code, &item.status_place, message));
@@ -113,7 +118,7 @@ fn against_record(admission: &Admission, record: &DecisionRecord, findings: &mut
         Branch::ExternalProviderApproved => ProviderClass::ExternalAnthropic,
         Branch::LocalProviderRequired => ProviderClass::LocalCaseCompatible,
     };
-    let named = |pair: &Option<crate::document::decision_record::NamedPair>| {
+    let named = |pair: &Option<NamedPair>| {
         pair.as_ref()
             .is_some_and(|named| named.pair == admission.pair.value)
     };

@@ -2,40 +2,15 @@
 //!
 //! It is pure, total and deterministic: the same standing, facts and time give the same decision.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    string::String,
-    vec::Vec,
-};
-use core::time::Duration;
+use alloc::vec::Vec;
 
 use crate::{
     case_config::CaseConfig,
-    facts::{EndpointScope, Facts, Lane},
+    facts::{Facts, Lane},
     gate::{self, LaunchView, PairView, Reason},
-    snapshot::Snapshot,
+    standing::Standing,
     timestamp::Timestamp,
 };
-
-/// What the operator configured that decisions depend on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// How long a snapshot holds without having been verified.
-    pub staleness_max: Duration,
-    /// The scopes of each network class.
-    pub network_classes: BTreeMap<String, BTreeSet<EndpointScope>>,
-}
-
-/// The policy as it stands at one moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Standing<'a> {
-    /// The snapshot in force; `None` while none has been read.
-    pub snapshot: Option<&'a Snapshot>,
-    /// How long ago the policy directory was last found to hold just this snapshot.
-    pub unverified_for: Duration,
-    /// The operator's configuration.
-    pub terms: &'a Terms,
-}
 
 /// The verdict on a launch.
 #[derive(Clone, Debug, PartialEq, Eq)]

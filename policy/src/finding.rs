@@ -1,8 +1,29 @@
 //! Findings: what is wrong at one place of a document, as data. Renderers live at the edge.
 
-use alloc::string::String;
+use alloc::{string::String, sync::Arc};
 
-use crate::text::Place;
+/// A place in a file of the policy directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Path within the policy directory, with `/` between its parts.
+    pub path: Arc<str>,
+    /// Line, from 1; 0 stands for the whole file.
+    pub line: u32,
+    /// Column in characters, from 1; 0 stands for the whole line or file.
+    pub column: u32,
+}
+
+impl Place {
+    /// The whole file at `path`.
+    #[must_use]
+    pub fn whole(path: &Arc<str>) -> Self {
+        Self {
+            path: Arc::clone(path),
+            line: 0,
+            column: 0,
+        }
+    }
+}
 
 /// What is wrong at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +41,7 @@ pub struct Finding {
 impl Finding {
     /// A finding about a whole file.
     #[must_use]
-    pub fn whole(code: FindingCode, path: &alloc::sync::Arc<str>, message: String) -> Self {
+    pub fn whole(code: FindingCode, path: &Arc<str>, message: String) -> Self {
         Self {
             code,
             place: Place::whole(path),

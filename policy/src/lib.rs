@@ -8,7 +8,8 @@
 //! - [`json`], [`document`]: from bytes to a decision record, an admission, work items
 //! - [`snapshot`]: everything read at one moment, with its digest and its contradictions
 //! - [`case_config`]: how Case itself resolves a model
-//! - [`facts`], [`gate`], [`mod@decide`]: a launch, the rules, the verdict
+//! - [`facts`], [`standing`], [`gate`], [`mod@decide`]: a launch, the policy of the moment, the rules,
+//!   the verdict
 //!
 //! Deliberately absent: any wire type, any I/O, any default verdict.
 
@@ -30,15 +31,16 @@ pub mod json;
 pub mod pair;
 pub mod secret;
 pub mod snapshot;
+pub mod standing;
 pub mod text;
 pub mod timestamp;
 
-pub use decide::{Decision, Standing, Terms, Verdict, decide, pair_objections};
+pub use decide::{Decision, Verdict, decide, pair_objections};
 pub use digest::Digest;
 pub use facts::Facts;
-pub use finding::{Finding, FindingCode};
+pub use finding::{Finding, FindingCode, Place};
 pub use gate::{Code, Reason};
 pub use pair::Pair;
 pub use snapshot::{Snapshot, SourceFile};
-pub use text::Place;
+pub use standing::{Standing, Terms};
 pub use timestamp::Timestamp;

@@ -15,7 +15,7 @@ use alloc::{
 };
 
 use crate::{
-    contradiction,
+    contradiction::{self, Documents},
     digest::Digest,
     document::{
         Kind,
@@ -23,9 +23,8 @@ use crate::{
         decision_record::{self, Branch, DecisionRecord},
         work_item::{self, WorkItem},
     },
-    finding::{Finding, FindingCode},
+    finding::{Finding, FindingCode, Place},
     pair::Pair,
-    text::Place,
 };
 
 /// A file of the policy directory.
@@ -151,7 +150,11 @@ impl Snapshot {
             work_items: reading.work_items,
             findings: reading.findings,
         };
-        let contradictions = contradiction::find(&snapshot);
+        let contradictions = contradiction::find(&Documents {
+            record: snapshot.valid_record(),
+            admissions: snapshot.admissions().collect(),
+            work_items: &snapshot.work_items,
+        });
         snapshot.findings.extend(contradictions);
         snapshot
             .findings
@@ -219,6 +222,17 @@ impl Snapshot {
                 (pair, admitted)
             })
         })
+    }
+
+    /// Every admission that is valid and does not conflict.
+    pub fn admissions(&self) -> impl Iterator<Item = &Admission> {
+        self.admissions
+            .values()
+            .flat_map(BTreeMap::values)
+            .filter_map(|admitted| match admitted {
+                Admitted::One(admission) => Some(&**admission),
+                Admitted::Conflict(_) => None,
+            })
     }
 
     /// Every pair that the record or an admission names, in order.

@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use crate::{
     endpoint,
-    finding::{Excerpt, Finding, FindingCode},
+    finding::{Excerpt, Finding, FindingCode, Place},
     secret,
 };
 
@@ -17,29 +17,6 @@ use crate::{
 pub const EXCERPT_CHARS_MAX: usize = 160;
 /// What stands in an excerpt where a secret or an endpoint stood.
 const BLOT: &str = "[hidden]";
-
-/// A place in a file of the policy directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Path within the policy directory, with `/` between its parts.
-    pub path: Arc<str>,
-    /// Line, from 1; 0 stands for the whole file.
-    pub line: u32,
-    /// Column in characters, from 1; 0 stands for the whole line or file.
-    pub column: u32,
-}
-
-impl Place {
-    /// The whole file at `path`.
-    #[must_use]
-    pub fn whole(path: &Arc<str>) -> Self {
-        Self {
-            path: Arc::clone(path),
-            line: 0,
-            column: 0,
-        }
-    }
-}
 
 /// The text of one document with what is needed to speak about its places.
 #[derive(Debug)]

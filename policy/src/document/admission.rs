@@ -9,10 +9,10 @@ use core::ops::Range;
 use super::{decode, forbidden};
 use crate::{
     digest::Digest,
-    finding::{Finding, FindingCode},
+    finding::{Finding, FindingCode, Place},
     json::{self, JsonError, Member, Node, Value},
     pair::{MODEL_BYTES_MAX, PROVIDER_BYTES_MAX, Pair, name_fault},
-    text::{Place, Source},
+    text::Source,
     timestamp::Timestamp,
 };
 

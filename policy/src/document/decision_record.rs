@@ -4,28 +4,19 @@
 //! stands anywhere else in the document is prose. Deliberately absent: keys that no gate needs are
 //! checked to be there and then forgotten.
 
-use alloc::{
-    borrow::ToOwned as _,
-    collections::btree_map::{BTreeMap, Entry as MapEntry},
-    format,
-    string::String,
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned as _, format, sync::Arc, vec::Vec};
 use core::ops::Range;
 
 use super::{
+    current_state::{self, CurrentState, Key},
     decode, forbidden, front_matter,
-    outline::{Block, Inline, InlineKind, Item, outline},
+    outline::outline,
 };
 use crate::{
-    finding::{Finding, FindingCode},
+    finding::{Finding, FindingCode, Place},
     pair::{MODEL_BYTES_MAX, PROVIDER_BYTES_MAX, Pair, SILENT_PROVIDER, name_fault},
-    text::{Place, Source, is_invisible},
+    text::Source,
 };
-
-/// The heading of the section that is policy.
-pub const SECTION: &str = "Current Decision State";
 
 /// The branch that a decision record selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,90 +73,6 @@ pub struct DecisionRecord {
     pub fallback: Option<NamedPair>,
 }
 
-/// The keys of the section. `strict` values have to stand alone on their line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
-    DecisionStatus,
-    ProviderClass,
-    Provider,
-    Model,
-    FallbackProvider,
-    FallbackModel,
-    ApprovalSource,
-    CredentialSourceClass,
-    AllowedNetworkClass,
-    ReviewTrigger,
-    EvidenceSources,
-    Effect,
-}
-
-impl Key {
-    const ALL: [Self; 12] = [
-        Self::DecisionStatus,
-        Self::ProviderClass,
-        Self::Provider,
-        Self::Model,
-        Self::FallbackProvider,
-        Self::FallbackModel,
-        Self::ApprovalSource,
-        Self::CredentialSourceClass,
-        Self::AllowedNetworkClass,
-        Self::ReviewTrigger,
-        Self::EvidenceSources,
-        Self::Effect,
-    ];
-
-    /// The keys that every decided record has.
-    const DECIDED: [Self; 6] = [
-        Self::ApprovalSource,
-        Self::CredentialSourceClass,
-        Self::AllowedNetworkClass,
-        Self::ReviewTrigger,
-        Self::EvidenceSources,
-        Self::Effect,
-    ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::DecisionStatus => "decision_status",
-            Self::ProviderClass => "provider_class",
-            Self::Provider => "provider",
-            Self::Model => "model",
-            Self::FallbackProvider => "fallback_provider",
-            Self::FallbackModel => "fallback_model",
-            Self::ApprovalSource => "approval_source",
-            Self::CredentialSourceClass => "credential_source_class",
-            Self::AllowedNetworkClass => "allowed_network_class",
-            Self::ReviewTrigger => "review_trigger",
-            Self::EvidenceSources => "evidence_sources",
-            Self::Effect => "effect",
-        }
-    }
-
-    fn is_strict(self) -> bool {
-        match self {
-            Self::DecisionStatus
-            | Self::ProviderClass
-            | Self::Provider
-            | Self::Model
-            | Self::FallbackProvider
-            | Self::FallbackModel => true,
-            Self::ApprovalSource
-            | Self::CredentialSourceClass
-            | Self::AllowedNetworkClass
-            | Self::ReviewTrigger
-            | Self::EvidenceSources
-            | Self::Effect => false,
-        }
-    }
-}
-
-/// The value of a key and its place.
-struct Entry {
-    value: String,
-    span: Range<usize>,
-}
-
 /// Reads a decision record. It is valid exactly when there is no finding.
 ///
 /// # Errors
@@ -176,7 +83,6 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> Result<DecisionRecord, Vec<Findin
     let mut reader = Reader {
         source: Source::new(path, text),
         findings: Vec::new(),
-        entries: BTreeMap::new(),
     };
     reader.findings.extend(forbidden(&reader.source));
     let record = reader.record(text);
@@ -190,7 +96,6 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> Result<DecisionRecord, Vec<Findin
 struct Reader<'a> {
     source: Source<'a>,
     findings: Vec<Finding>,
-    entries: BTreeMap<Key, Entry>,
 }
 
 impl Reader<'_> {
@@ -208,100 +113,14 @@ impl Reader<'_> {
         };
         let lifecycle = front_matter::check(&self.source, &split);
         self.findings.extend(lifecycle);
-        let heading = self.section(&outline(text, &split.body))?;
-        self.checked(&heading)
+        let blocks = outline(text, &split.body);
+        let state = current_state::read(&self.source, &blocks, &mut self.findings)?;
+        self.checked(&state)
     }
 
-    /// Reads the items of the section; the place of its heading.
-    fn section(&mut self, blocks: &[Block]) -> Option<Range<usize>> {
-        let mut section: Option<Range<usize>> = None;
-        let mut inside = false;
-        for block in blocks {
-            match block {
-                Block::Heading { text, span } => {
-                    inside = false;
-                    if text == SECTION && section.is_none() {
-                        section = Some(span.clone());
-                        inside = true;
-                    } else if text == SECTION {
-                        let message = "a second section `Current Decision State`";
-                        self.report(FindingCode::SectionDuplicate, span, message);
-                    } else if reads_like_section(text) {
-                        let message = "this heading reads like `Current Decision State`";
-                        self.report(FindingCode::SectionLookalike, span, message);
-                    }
-                }
-                Block::List { items } if inside => {
-                    for item in items {
-                        self.item(item);
-                    }
-                }
-                Block::List { .. } | Block::Paragraph { .. } | Block::Other => {}
-            }
-        }
-        if section.is_none() {
-            let message = "the document has no section `Current Decision State`";
-            self.findings.push(Finding::whole(
-                FindingCode::SectionMissing,
-                self.source.path(),
-                message.to_owned(),
-            ));
-        }
-        section
-    }
-
-    fn item(&mut self, item: &Item) {
-        if let Some(nested) = &item.nested {
-            self.report(FindingCode::ItemNested, nested, "a list inside a list item");
-        }
-        let Some((name, key_span, value)) = key_and_value(&item.inlines) else {
-            let message = "this list item is not of the form ``- `key`: value.``";
-            let span = item.inlines.first().map_or(item.span.clone(), |first| {
-                let end = item
-                    .inlines
-                    .last()
-                    .map_or(first.span.end, |last| last.span.end);
-                first.span.start..end
-            });
-            self.report(FindingCode::ItemMalformed, &span, message);
-            return;
-        };
-        if item.numbered {
-            let message = "this list is numbered; keys stand in a list with bullets";
-            self.report(FindingCode::ItemMalformed, key_span, message);
-            return;
-        }
-        let Some(key) = Key::ALL.into_iter().find(|key| key.as_str() == name) else {
-            let message = format!("the key {} is not known", Source::quote(name));
-            self.report(FindingCode::KeyUnknown, key_span, &message);
-            return;
-        };
-        let read = read_value(&value, key_span);
-        let trailing = read.trailing.or_else(|| item.more.clone());
-        if let Some(trailing) = trailing.filter(|_| key.is_strict()) {
-            let message = format!("text after the value of `{}`", key.as_str());
-            self.report(FindingCode::ValueTrailingText, &trailing, &message);
-        }
-        match self.entries.entry(key) {
-            MapEntry::Vacant(vacant) => {
-                vacant.insert(read.entry);
-            }
-            MapEntry::Occupied(_) => {
-                let message = format!("the key `{}` stands here a second time", key.as_str());
-                self.report(FindingCode::KeyDuplicate, key_span, &message);
-            }
-        }
-    }
-
-    fn value(&self, key: Key) -> Option<&Entry> {
-        self.entries
-            .get(&key)
-            .filter(|entry| !entry.value.is_empty())
-    }
-
-    fn checked(&mut self, heading: &Range<usize>) -> Option<DecisionRecord> {
-        let Some(status) = self.value(Key::DecisionStatus) else {
-            self.missing(Key::DecisionStatus, heading);
+    fn checked(&mut self, state: &CurrentState) -> Option<DecisionRecord> {
+        let Some(status) = state.value(Key::DecisionStatus) else {
+            self.missing(Key::DecisionStatus, state);
             return None;
         };
         let place = self.source.place(&status.span);
@@ -313,14 +132,20 @@ impl Reader<'_> {
         };
         if branch != Branch::NotDecided {
             for key in Key::DECIDED {
-                if self.value(key).is_none() {
-                    self.missing(key, heading);
+                if state.value(key).is_none() {
+                    self.missing(key, state);
                 }
             }
         }
-        self.check_branch(branch, heading);
-        let primary = self.pair(Key::Provider, Key::Model, FindingCode::PairIncomplete);
+        self.check_branch(branch, state);
+        let primary = self.pair(
+            state,
+            Key::Provider,
+            Key::Model,
+            FindingCode::PairIncomplete,
+        );
         let fallback = self.pair(
+            state,
             Key::FallbackProvider,
             Key::FallbackModel,
             FindingCode::FallbackIncomplete,
@@ -328,9 +153,9 @@ impl Reader<'_> {
         if let (Some(primary), Some(fallback)) = (&primary, &fallback)
             && primary.pair == fallback.pair
         {
-            let span = self
+            let span = state
                 .value(Key::FallbackProvider)
-                .map_or(heading.clone(), |e| e.span.clone());
+                .map_or(state.heading.clone(), |e| e.span.clone());
             let message = "the fallback is the primary pair itself";
             self.report(FindingCode::FallbackIsPrimary, &span, message);
         }
@@ -342,20 +167,20 @@ impl Reader<'_> {
         })
     }
 
-    fn check_branch(&mut self, branch: Branch, heading: &Range<usize>) {
+    fn check_branch(&mut self, branch: Branch, state: &CurrentState) {
         match branch {
             Branch::NotDecided => {}
             Branch::ExternalProviderApproved => {
-                self.check_class("external_anthropic", heading);
+                self.check_class("external_anthropic", state);
                 for key in [Key::Provider, Key::Model] {
-                    if self.value(key).is_none() {
-                        self.missing(key, heading);
+                    if state.value(key).is_none() {
+                        self.missing(key, state);
                     }
                 }
             }
             Branch::LocalProviderRequired => {
-                self.check_class("local_case_compatible", heading);
-                let external = self
+                self.check_class("local_case_compatible", state);
+                let external = state
                     .value(Key::Provider)
                     .filter(|entry| entry.value == SILENT_PROVIDER)
                     .map(|entry| entry.span.clone());
@@ -367,9 +192,9 @@ impl Reader<'_> {
         }
     }
 
-    fn check_class(&mut self, wanted: &str, heading: &Range<usize>) {
-        let Some(class) = self.value(Key::ProviderClass) else {
-            self.missing(Key::ProviderClass, heading);
+    fn check_class(&mut self, wanted: &str, state: &CurrentState) {
+        let Some(class) = state.value(Key::ProviderClass) else {
+            self.missing(Key::ProviderClass, state);
             return;
         };
         if class.value != wanted {
@@ -379,14 +204,14 @@ impl Reader<'_> {
         }
     }
 
-    fn missing(&mut self, key: Key, heading: &Range<usize>) {
-        let (span, message) = match self.entries.get(&key) {
+    fn missing(&mut self, key: Key, state: &CurrentState) {
+        let (span, message) = match state.entry(key) {
             Some(entry) => (
                 entry.span.clone(),
                 format!("the key `{}` has no value", key.as_str()),
             ),
             None => (
-                heading.clone(),
+                state.heading.clone(),
                 format!("the key `{}` is missing", key.as_str()),
             ),
         };
@@ -394,10 +219,16 @@ impl Reader<'_> {
     }
 
     /// The pair of two keys, when both have a value that can be a name.
-    fn pair(&mut self, provider: Key, model: Key, incomplete: FindingCode) -> Option<NamedPair> {
-        self.check_name(provider, PROVIDER_BYTES_MAX);
-        self.check_name(model, MODEL_BYTES_MAX);
-        match (self.value(provider), self.value(model)) {
+    fn pair(
+        &mut self,
+        state: &CurrentState,
+        provider: Key,
+        model: Key,
+        incomplete: FindingCode,
+    ) -> Option<NamedPair> {
+        self.check_name(state, provider, PROVIDER_BYTES_MAX);
+        self.check_name(state, model, MODEL_BYTES_MAX);
+        match (state.value(provider), state.value(model)) {
             (Some(provider), Some(model)) => Some(NamedPair {
                 pair: Pair {
                     provider: provider.value.clone(),
@@ -419,112 +250,13 @@ impl Reader<'_> {
         }
     }
 
-    fn check_name(&mut self, key: Key, bytes_max: usize) {
-        let fault = self.value(key).and_then(|entry| {
+    fn check_name(&mut self, state: &CurrentState, key: Key, bytes_max: usize) {
+        let fault = state.value(key).and_then(|entry| {
             name_fault(&entry.value, bytes_max).map(|fault| (entry.span.clone(), fault))
         });
         if let Some((span, fault)) = fault {
             let message = format!("the value of `{}` {fault}", key.as_str());
             self.report(FindingCode::NameInvalid, &span, &message);
         }
-    }
-}
-
-/// Whether a reader could take `heading` for the heading of the section, though it is not.
-fn reads_like_section(heading: &str) -> bool {
-    let letters = |text: &str| -> String {
-        text.chars()
-            .filter(|c| !c.is_whitespace() && !is_invisible(*c) && !c.is_ascii_punctuation())
-            .flat_map(char::to_lowercase)
-            .collect()
-    };
-    letters(heading) == letters(SECTION)
-}
-
-/// Splits the inlines of an item into its key, the place of the key, and the value.
-fn key_and_value(inlines: &[Inline]) -> Option<(&str, &Range<usize>, Vec<Piece<'_>>)> {
-    let (first, rest) = inlines.split_first()?;
-    let InlineKind::Code(name) = &first.kind else {
-        return None;
-    };
-    let (second, rest) = rest.split_first()?;
-    let InlineKind::Text(text) = &second.kind else {
-        return None;
-    };
-    let after = text.strip_prefix(':')?;
-    let pieces = core::iter::once(Piece {
-        code: false,
-        text: after,
-        span: second.span.clone(),
-    })
-    .chain(rest.iter().map(|inline| {
-        let (code, text) = match &inline.kind {
-            InlineKind::Code(text) => (true, text.as_str()),
-            InlineKind::Text(text) => (false, text.as_str()),
-            InlineKind::Html => (true, ""),
-        };
-        Piece {
-            code,
-            text,
-            span: inline.span.clone(),
-        }
-    }))
-    .filter(|piece| piece.code || !piece.text.trim().is_empty())
-    .collect();
-    Some((name, &first.span, pieces))
-}
-
-/// A piece of a value; inline HTML counts as an empty code span, so that it is never the value.
-struct Piece<'a> {
-    code: bool,
-    text: &'a str,
-    span: Range<usize>,
-}
-
-struct ReadValue {
-    entry: Entry,
-    /// Where something stands beside the value.
-    trailing: Option<Range<usize>>,
-}
-
-/// A value that starts with a code span is the text of that span; what follows it is prose. Any
-/// other value is its text without the final full stop.
-fn read_value(pieces: &[Piece<'_>], key_span: &Range<usize>) -> ReadValue {
-    match pieces.split_first() {
-        Some((first, rest)) if first.code => {
-            let beyond = rest
-                .iter()
-                .find(|piece| piece.code || piece.text.trim() != ".");
-            ReadValue {
-                entry: Entry {
-                    value: first.text.to_owned(),
-                    span: first.span.clone(),
-                },
-                trailing: beyond.map(|piece| piece.span.clone()),
-            }
-        }
-        Some((first, _)) => {
-            let text: String = pieces.iter().map(|piece| piece.text).collect();
-            let text = text.trim();
-            let text = text.strip_suffix('.').unwrap_or(text).trim_end();
-            let end = pieces.last().map_or(first.span.end, |last| last.span.end);
-            ReadValue {
-                entry: Entry {
-                    value: text.to_owned(),
-                    span: first.span.start..end,
-                },
-                trailing: pieces
-                    .iter()
-                    .find(|piece| piece.code)
-                    .map(|piece| piece.span.clone()),
-            }
-        }
-        None => ReadValue {
-            entry: Entry {
-                value: String::new(),
-                span: key_span.clone(),
-            },
-            trailing: None,
-        },
     }
 }

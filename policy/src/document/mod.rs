@@ -3,6 +3,7 @@
 //! Every parser is total: it never panics, and what it can not read is a finding with a place.
 
 pub mod admission;
+mod current_state;
 pub mod decision_record;
 mod front_matter;
 mod outline;

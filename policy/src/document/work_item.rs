@@ -10,8 +10,8 @@ use super::{
     outline::{Block, Inline, InlineKind, outline, visible_text},
 };
 use crate::{
-    finding::{Finding, FindingCode},
-    text::{Place, Source},
+    finding::{Finding, FindingCode, Place},
+    text::Source,
 };
 
 const ID_PREFIX: &str = "CTO-WORK-";

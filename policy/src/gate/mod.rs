@@ -17,10 +17,10 @@ pub use code::Code;
 
 use crate::{
     case_config::{CaseConfig, ConfigFault},
-    decide::Standing,
     document::{admission::Admission, decision_record::DecisionRecord},
     facts::{Facts, Lane},
-    text::Place,
+    finding::Place,
+    standing::Standing,
     timestamp::Timestamp,
 };
 

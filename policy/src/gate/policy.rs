@@ -8,9 +8,9 @@ use crate::{
         admission::{AuthBridge, ProviderClass, Role, Status},
         decision_record::{Branch, DecisionRecord},
     },
+    finding::Place,
     pair::SILENT_PROVIDER,
     snapshot::{Admitted, RecordState},
-    text::Place,
 };
 
 /// The provider whose credentials reach Case only over a bridge.
