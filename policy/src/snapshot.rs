@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// A file of the policy directory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
     /// Path within the policy directory, with `/` between its parts.
     pub path: Arc<str>,
@@ -49,6 +49,8 @@ pub enum ContentFault {
     NotAFile,
     /// It is a link that leads out of the policy directory, or nowhere.
     LinkNotFollowed,
+    /// Its path can not be shown as it is.
+    NameInvalid,
 }
 
 impl ContentFault {
@@ -73,6 +75,10 @@ impl ContentFault {
                 FindingCode::LinkNotFollowed,
                 "the link leads out of the policy directory, or nowhere".to_owned(),
             ),
+            Self::NameInvalid => (
+                FindingCode::FileNameInvalid,
+                "the path has a character that can not be shown, or looks like a secret".to_owned(),
+            ),
         };
         Finding::whole(code, &file.path, message)
     }
@@ -84,6 +90,7 @@ impl ContentFault {
             Self::TooLarge => "too-large",
             Self::NotAFile => "not-a-file",
             Self::LinkNotFollowed => "link-not-followed",
+            Self::NameInvalid => "name-invalid",
         }
     }
 }

@@ -27,3 +27,11 @@ pub struct Standing<'a> {
     /// The operator's configuration.
     pub terms: &'a Terms,
 }
+
+impl Standing<'_> {
+    /// Whether there is a snapshot that was not verified for too long.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.snapshot.is_some() && self.unverified_for >= self.terms.staleness_max
+    }
+}

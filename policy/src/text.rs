@@ -87,15 +87,8 @@ impl<'a> Source<'a> {
     #[must_use]
     pub fn quote(text: &str) -> String {
         const SHOWN_CHARS_MAX: usize = 64;
-        if secret::is_present(text) || endpoint::is_present(text) {
-            return format!("`{BLOT}`");
-        }
-        let mut shown: String = text
-            .chars()
-            .take(SHOWN_CHARS_MAX)
-            .flat_map(visible)
-            .collect();
-        if text.chars().count() > SHOWN_CHARS_MAX {
+        let mut shown = shown(text, SHOWN_CHARS_MAX);
+        if text.chars().count() > SHOWN_CHARS_MAX && shown != BLOT {
             shown.push('…');
         }
         format!("`{shown}`")
@@ -135,6 +128,15 @@ impl<'a> Source<'a> {
         }
         shown.into_excerpt()
     }
+}
+
+/// The first `chars_max` characters of `text`, with nothing in them that must not be shown.
+#[must_use]
+pub fn shown(text: &str, chars_max: usize) -> String {
+    if secret::is_present(text) || endpoint::is_present(text) {
+        return BLOT.into();
+    }
+    text.chars().take(chars_max).flat_map(visible).collect()
 }
 
 /// The shown characters of an excerpt while it is being built.

@@ -1,1 +1,114 @@
-fn main() {}
+//! The command line of admitd.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use admit_server::{
+    command::{schema, serve, validate},
+    config::Config,
+    report::Format,
+};
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+/// Admit, the policy decision point for launches of WorkOS Case.
+#[derive(Parser)]
+#[command(name = "admitd", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves decisions until it is told to stop (SIGTERM, SIGINT).
+    Serve {
+        /// The configuration file. Without it the built-in one is in force; `admitd config` prints it.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The policy directory, in place of the configured one.
+        #[arg(long, value_name = "DIR")]
+        policy_dir: Option<PathBuf>,
+    },
+    /// Reports what is wrong with a policy directory. Exit code 0: clean; 1: findings; 2: it could not be read.
+    Validate {
+        /// The policy directory.
+        directory: PathBuf,
+        /// The form of the report.
+        #[arg(long, value_enum, default_value_t = Format::Plain)]
+        format: Format,
+    },
+    /// Prints the JSON Schema of a document, for editors.
+    Schema {
+        /// The document.
+        #[arg(value_enum)]
+        document: Document,
+    },
+    /// Prints the built-in configuration, which documents every key.
+    Config,
+    /// Shows the whole product at work on an example policy: nothing to prepare, nothing left behind.
+    Demo,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Document {
+    /// An admission file.
+    Admission,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            // Standard error may be closed; the exit code says it too.
+            let _ = writeln!(anstream::stderr(), "admitd: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve { config, policy_dir } => {
+            tracing_subscriber::fmt()
+                .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_target(false)
+                .init();
+            let mut config = Config::load(config.as_deref())?;
+            if let Some(policy_dir) = policy_dir {
+                config.store.policy_dir = policy_dir;
+            }
+            runtime()?.block_on(serve::run(config))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Validate { directory, format } => {
+            let is_clean = validate::run(&directory, format, &mut anstream::stdout().lock())?;
+            Ok(ExitCode::from(u8::from(!is_clean)))
+        }
+        Command::Schema { document } => {
+            let text = match document {
+                Document::Admission => schema::ADMISSION,
+            };
+            anstream::stdout().write_all(text.as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config => {
+            anstream::stdout().write_all(admit_server::config::BUILT_IN.as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")
+}

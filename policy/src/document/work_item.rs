@@ -2,7 +2,7 @@
 //!
 //! They are shown to the operator and checked for contradictions. They never decide a launch.
 
-use alloc::{borrow::ToOwned as _, format, string::String, sync::Arc, vec::Vec};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 
 use super::{
@@ -11,12 +11,14 @@ use super::{
 };
 use crate::{
     finding::{Finding, FindingCode, Place},
-    text::Source,
+    text::{Source, shown},
 };
 
 const ID_PREFIX: &str = "CTO-WORK-";
 const STATUS_LABEL: &str = "Status:";
 const BLOCKED_BY_LABEL: &str = "Blocked by:";
+/// Longest text of a work item that is kept, in characters.
+const TEXT_CHARS_MAX: usize = 256;
 
 /// A work item, as its document describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +63,10 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> (Vec<WorkItem>, Vec<Finding>) {
                 list_blocks = paragraph(&source, item, &inlines, &span);
             }
             (Block::List { items: list }, Some((item, _))) if follows_label => {
-                item.blocked_by
-                    .extend(list.iter().map(|entry| visible_text(&entry.inlines)));
+                item.blocked_by.extend(
+                    list.iter()
+                        .map(|entry| shown(&visible_text(&entry.inlines), TEXT_CHARS_MAX)),
+                );
             }
             (Block::Paragraph { .. } | Block::List { .. } | Block::Other, _) => {}
         }
@@ -85,7 +89,7 @@ fn heading(source: &Source<'_>, text: &str, span: &Range<usize>) -> Option<WorkI
     let place = source.place(span);
     (!digits.is_empty()).then(|| WorkItem {
         id: format!("{ID_PREFIX}{digits}"),
-        title: title.trim().to_owned(),
+        title: shown(title.trim(), TEXT_CHARS_MAX),
         status: None,
         blocked_by: Vec::new(),
         status_place: place.clone(),
@@ -111,7 +115,7 @@ fn paragraph(
         let status = status.trim();
         let status = status.split_once(". ").map_or(status, |(status, _)| status);
         let status = status.strip_suffix('.').unwrap_or(status);
-        item.status = Some(status.to_owned()).filter(|status| !status.is_empty());
+        item.status = Some(shown(status, TEXT_CHARS_MAX)).filter(|status| !status.is_empty());
         item.status_place = source.place(span);
     }
     text.trim_end() == BLOCKED_BY_LABEL

@@ -11,8 +11,6 @@ mod local;
 mod policy;
 
 use alloc::{borrow::Cow, vec::Vec};
-use core::time::Duration;
-
 pub use code::Code;
 
 use crate::{
@@ -82,10 +80,6 @@ impl<'a> PairView<'a> {
     /// The one valid admission of the pair.
     fn admission(&self) -> Option<&'a Admission> {
         self.standing.snapshot?.admission(self.provider, self.model)
-    }
-
-    fn is_stale(&self) -> bool {
-        self.standing.unverified_for >= self.standing.terms.staleness_max.max(Duration::ZERO)
     }
 }
 

@@ -24,12 +24,8 @@ pub(super) fn unavailable(pair: &PairView<'_>) -> Option<Objection> {
 }
 
 pub(super) fn stale(pair: &PairView<'_>) -> Option<Objection> {
-    pair.standing.snapshot?;
-    pair.is_stale().then(|| {
-        let seconds = pair.standing.unverified_for.as_secs();
-        Objection::new(format!(
-            "the policy directory could not be read for {seconds} s"
-        ))
+    pair.standing.is_stale().then(|| {
+        Objection::new("the policy directory could not be read for longer than `staleness_max`")
     })
 }
 

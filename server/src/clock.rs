@@ -1,0 +1,14 @@
+//! The clock: the one place where the daemon asks for the time of day.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use admit_policy::Timestamp;
+
+/// Now, by the host's clock; `None` when that clock is before 1970 or beyond the year 9999, which no
+/// decision can be made by.
+#[must_use]
+pub fn now() -> Option<Timestamp> {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let seconds = i64::try_from(since_epoch.as_secs()).ok()?;
+    Timestamp::from_unix(seconds, since_epoch.subsec_nanos())
+}

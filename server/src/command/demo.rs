@@ -1,0 +1,1 @@
+//! `admitd demo`

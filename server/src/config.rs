@@ -1,0 +1,338 @@
+//! The configuration: one TOML file, or the built-in one that documents every default.
+//!
+//! Unknown keys are errors that point at their line. Deliberately absent: any key that opens a gate.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use admit_policy::{Terms, facts::EndpointScope};
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::store::StoreConfig;
+
+/// The built-in configuration, in force when no other is given.
+pub const BUILT_IN: &str = include_str!("../../deploy/admitd.toml");
+/// Largest configuration file, in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Most network classes.
+pub const NETWORK_CLASSES_MAX: usize = 256;
+
+const RESCAN_MIN: Duration = Duration::from_millis(100);
+const RESCAN_MAX: Duration = Duration::from_secs(60 * 60);
+const STALENESS_MIN: Duration = Duration::from_secs(1);
+const STALENESS_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What the store needs to know.
+    pub store: StoreConfig,
+    /// What decisions depend on.
+    pub terms: Terms,
+    /// The loopback address to listen on.
+    pub tcp: Option<SocketAddr>,
+    /// The unix socket to listen on.
+    pub unix: Option<PathBuf>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration `{}` cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is too large.
+    #[error("the configuration `{}` has more than {CONFIG_BYTES_MAX} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The text is not a valid configuration; the message shows the line.
+    #[error("the configuration is not valid\n{0}")]
+    Invalid(#[from] toml::de::Error),
+    /// A value is out of its bounds.
+    #[error("`{key}` is {value}; it has to be {bounds}")]
+    OutOfBounds {
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What it has to be.
+        bounds: String,
+    },
+    /// There is nowhere to listen.
+    #[error("`listen.tcp` and `listen.unix` are both empty; one of them is needed")]
+    NowhereToListen,
+}
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default = "built_in_policy_dir")]
+    policy_dir: PathBuf,
+    #[serde(default = "built_in_rescan", deserialize_with = "duration")]
+    rescan_interval: Duration,
+    #[serde(default = "built_in_staleness", deserialize_with = "duration")]
+    staleness_max: Duration,
+    #[serde(default = "RawListen::built_in")]
+    listen: RawListen,
+    #[serde(default)]
+    network_classes: BTreeMap<String, BTreeSet<RawScope>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawListen {
+    #[serde(default = "built_in_tcp", deserialize_with = "address")]
+    tcp: Option<SocketAddr>,
+    #[serde(default)]
+    unix: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawScope {
+    Loopback,
+    Private,
+    Tailnet,
+    Public,
+}
+
+impl From<RawScope> for EndpointScope {
+    fn from(scope: RawScope) -> Self {
+        match scope {
+            RawScope::Loopback => Self::Loopback,
+            RawScope::Private => Self::Private,
+            RawScope::Tailnet => Self::Tailnet,
+            RawScope::Public => Self::Public,
+        }
+    }
+}
+
+impl RawListen {
+    fn built_in() -> Self {
+        Self {
+            tcp: built_in_tcp(),
+            unix: PathBuf::new(),
+        }
+    }
+}
+
+fn built_in_policy_dir() -> PathBuf {
+    PathBuf::from("/etc/admit/policy")
+}
+
+fn built_in_rescan() -> Duration {
+    Duration::from_secs(5)
+}
+
+fn built_in_staleness() -> Duration {
+    Duration::from_secs(30)
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the shape that serde's default takes"
+)]
+fn built_in_tcp() -> Option<SocketAddr> {
+    Some(SocketAddr::from(([127, 0, 0, 1], 7117)))
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text)
+        .map_err(|_| D::Error::custom("is not a duration such as `5s` or `500ms`"))
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse()
+        .map(Some)
+        .map_err(|_| D::Error::custom("is not an address such as `127.0.0.1:7117`"))
+}
+
+impl Config {
+    /// The configuration in the file at `path`, or the built-in one.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or is not valid.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        match path {
+            None => Self::parse(BUILT_IN),
+            Some(path) => {
+                let unreadable = |source| ConfigError::Unreadable {
+                    path: path.into(),
+                    source,
+                };
+                let length = fs::metadata(path).map_err(unreadable)?.len();
+                if length > CONFIG_BYTES_MAX {
+                    return Err(ConfigError::TooLarge { path: path.into() });
+                }
+                Self::parse(&fs::read_to_string(path).map_err(unreadable)?)
+            }
+        }
+    }
+
+    /// The configuration that `text` describes.
+    ///
+    /// # Errors
+    ///
+    /// When it is not valid.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let raw: Raw = toml::from_str(text)?;
+        within(
+            "rescan_interval",
+            raw.rescan_interval,
+            RESCAN_MIN,
+            RESCAN_MAX,
+        )?;
+        within(
+            "staleness_max",
+            raw.staleness_max,
+            STALENESS_MIN,
+            STALENESS_MAX,
+        )?;
+        if raw.staleness_max <= raw.rescan_interval {
+            return Err(ConfigError::OutOfBounds {
+                key: "staleness_max",
+                value: humantime::format_duration(raw.staleness_max).to_string(),
+                bounds: "longer than `rescan_interval`".into(),
+            });
+        }
+        if raw.network_classes.len() > NETWORK_CLASSES_MAX {
+            return Err(ConfigError::OutOfBounds {
+                key: "network_classes",
+                value: format!("{} classes", raw.network_classes.len()),
+                bounds: format!("at most {NETWORK_CLASSES_MAX} classes"),
+            });
+        }
+        if let Some(tcp) = raw.listen.tcp.filter(|tcp| !tcp.ip().is_loopback()) {
+            return Err(ConfigError::OutOfBounds {
+                key: "listen.tcp",
+                value: tcp.to_string(),
+                bounds: "a loopback address, because the connection is not encrypted".into(),
+            });
+        }
+        let unix = Some(raw.listen.unix).filter(|path| !path.as_os_str().is_empty());
+        if raw.listen.tcp.is_none() && unix.is_none() {
+            return Err(ConfigError::NowhereToListen);
+        }
+        Ok(Self {
+            store: StoreConfig {
+                policy_dir: raw.policy_dir,
+                rescan_interval: raw.rescan_interval,
+            },
+            terms: Terms {
+                staleness_max: raw.staleness_max,
+                network_classes: raw
+                    .network_classes
+                    .into_iter()
+                    .map(|(class, scopes)| (class, scopes.into_iter().map(Into::into).collect()))
+                    .collect(),
+            },
+            tcp: raw.listen.tcp,
+            unix,
+        })
+    }
+}
+
+fn within(
+    key: &'static str,
+    value: Duration,
+    min: Duration,
+    max: Duration,
+) -> Result<(), ConfigError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::OutOfBounds {
+        key,
+        value: humantime::format_duration(value).to_string(),
+        bounds: format!(
+            "{} to {}",
+            humantime::format_duration(min),
+            humantime::format_duration(max)
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_file_states_the_defaults() {
+        let built_in = Config::parse(BUILT_IN).unwrap();
+        let empty = Config::parse("").unwrap();
+        assert_eq!(format!("{built_in:?}"), format!("{empty:?}"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_with_its_line() {
+        for (text, line) in [
+            (
+                "policy_dir = \"/p\"\nallow_all = true\n",
+                "allow_all = true",
+            ),
+            ("[listen]\ntpc = \"\"\n", "tpc = \"\""),
+            ("[network_classes]\nc = [\"everywhere\"]\n", "everywhere"),
+            ("rescan_interval = 5\n", "rescan_interval = 5"),
+        ] {
+            let error = Config::parse(text).unwrap_err().to_string();
+            assert!(error.contains(line) && error.contains("line "), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_bound_has_two_sides() {
+        for (good, bad) in [
+            ("rescan_interval = \"100ms\"", "rescan_interval = \"99ms\""),
+            (
+                "rescan_interval = \"59m\"\nstaleness_max = \"1h\"",
+                "rescan_interval = \"61m\"",
+            ),
+            (
+                "rescan_interval = \"100ms\"\nstaleness_max = \"1s\"",
+                "rescan_interval = \"100ms\"\nstaleness_max = \"999ms\"",
+            ),
+            ("staleness_max = \"1h\"", "staleness_max = \"61m\""),
+            (
+                "rescan_interval = \"5s\"\nstaleness_max = \"6s\"",
+                "rescan_interval = \"5s\"\nstaleness_max = \"5s\"",
+            ),
+            (
+                "[listen]\ntcp = \"127.9.9.9:1\"",
+                "[listen]\ntcp = \"192.0.2.1:1\"",
+            ),
+            ("[listen]\ntcp = \"[::1]:1\"", "[listen]\ntcp = \"[::]:1\""),
+            (
+                "[listen]\ntcp = \"\"\nunix = \"/s\"",
+                "[listen]\ntcp = \"\"",
+            ),
+        ] {
+            assert!(Config::parse(good).is_ok(), "{good}");
+            assert!(Config::parse(bad).is_err(), "{bad}");
+        }
+        let classes = |count: usize| {
+            let lines: Vec<String> = (0..count).map(|n| format!("c{n} = []\n")).collect();
+            Config::parse(&format!("[network_classes]\n{}", lines.concat()))
+        };
+        assert!(classes(NETWORK_CLASSES_MAX).is_ok());
+        assert!(classes(NETWORK_CLASSES_MAX + 1).is_err());
+    }
+}

@@ -1,0 +1,224 @@
+//! gRPC: the services, and the listeners that they are served on.
+//!
+//! Deliberately absent: any judgment. A service turns a message into facts, asks the policy core, and
+//! turns the decision into a message.
+
+mod admission;
+mod failure;
+mod health;
+mod policy;
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::unix::{fs::FileTypeExt as _, net::UnixStream as StdUnixStream},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use admit_proto::v1::{
+    admission_service_server::AdmissionServiceServer, policy_service_server::PolicyServiceServer,
+};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::watch as channel,
+    task::JoinSet,
+};
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::{service::Routes, transport::Server};
+
+use crate::{config::Config, store::Store};
+
+/// Largest request, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// Longest time that the daemon waits for its open calls when it stops.
+pub const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// Longest time that the listeners wait for the first reading of the policy.
+const FIRST_READING_MAX: Duration = Duration::from_secs(2);
+
+/// Why the daemon cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on `{address}`")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process listens on the unix socket.
+    #[error("another process listens on `{}`", path.display())]
+    SocketInUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The path of the unix socket is taken by something else.
+    #[error("`{}` is not a socket", path.display())]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Server reflection cannot be built.
+    #[error("the description of the services cannot be read")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The transport failed.
+    #[error("the transport failed")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// A signal to stop that many can wait for.
+pub type Stop = channel::Receiver<bool>;
+
+/// The listeners, bound and not yet answering.
+#[derive(Debug)]
+pub struct Listeners {
+    tcp: Option<TcpListener>,
+    unix: Option<(UnixListener, PathBuf)>,
+}
+
+impl Listeners {
+    /// Binds what the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// When an address is not to be had.
+    pub async fn bind(config: &Config) -> Result<Self, ServeError> {
+        let tcp = match config.tcp {
+            None => None,
+            Some(address) => {
+                Some(
+                    TcpListener::bind(address)
+                        .await
+                        .map_err(|source| ServeError::Listen {
+                            address: address.to_string(),
+                            source,
+                        })?,
+                )
+            }
+        };
+        let unix = match &config.unix {
+            None => None,
+            Some(path) => {
+                remove_stale_socket(path)?;
+                let listener = UnixListener::bind(path).map_err(|source| ServeError::Listen {
+                    address: path.display().to_string(),
+                    source,
+                })?;
+                Some((listener, path.clone()))
+            }
+        };
+        Ok(Self { tcp, unix })
+    }
+
+    /// The TCP address that is listened on.
+    #[must_use]
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        self.tcp
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok())
+    }
+}
+
+/// Removes a socket that a former process left behind. A socket that answers, or anything that is no
+/// socket, is left alone.
+fn remove_stale_socket(path: &Path) -> Result<(), ServeError> {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(ServeError::NotASocket { path: path.into() });
+    }
+    match StdUnixStream::connect(path) {
+        Ok(_) => Err(ServeError::SocketInUse { path: path.into() }),
+        Err(_) => fs::remove_file(path).map_err(|source| ServeError::Listen {
+            address: path.display().to_string(),
+            source,
+        }),
+    }
+}
+
+/// Serves until `stop`, then lets the open calls end for at most [`DRAIN_MAX`].
+///
+/// # Errors
+///
+/// When the services cannot be built or a transport fails.
+pub async fn serve(listeners: Listeners, mut store: Store, stop: Stop) -> Result<(), ServeError> {
+    // The health service starts as serving; it is told otherwise before anybody can ask.
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    health::report(&reporter, false).await;
+    store.first_reading(FIRST_READING_MAX).await;
+    let watching = tokio::spawn(health::follow(reporter, store.clone(), stop.clone()));
+
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(admit_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let admission = AdmissionServiceServer::new(admission::Admission::new(store.clone()))
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let policy = PolicyServiceServer::new(policy::PolicyView::new(store, stop.clone()))
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let routes = Routes::new(admission)
+        .add_service(policy)
+        .add_service(health_service)
+        .add_service(reflection);
+
+    let mut servers: JoinSet<Result<(), tonic::transport::Error>> = JoinSet::new();
+    if let Some(listener) = listeners.tcp {
+        let incoming = TcpListenerStream::new(listener);
+        servers.spawn(
+            Server::builder()
+                .tcp_nodelay(true)
+                .add_routes(routes.clone())
+                .serve_with_incoming_shutdown(incoming, stopped(stop.clone())),
+        );
+    }
+    let socket = listeners.unix.map(|(listener, path)| {
+        let incoming = UnixListenerStream::new(listener);
+        servers.spawn(
+            Server::builder()
+                .add_routes(routes)
+                .serve_with_incoming_shutdown(incoming, stopped(stop.clone())),
+        );
+        path
+    });
+    let ended = drain(servers, stop).await;
+    watching.abort();
+    if let Some(path) = socket {
+        // It may be gone already; a new daemon replaces it in any case.
+        let _ = fs::remove_file(path);
+    }
+    ended.map_err(ServeError::from)
+}
+
+/// Waits for the servers to end: as long as it takes before the stop, [`DRAIN_MAX`] after it.
+async fn drain(
+    mut servers: JoinSet<Result<(), tonic::transport::Error>>,
+    stop: Stop,
+) -> Result<(), tonic::transport::Error> {
+    let deadline = async {
+        stopped(stop).await;
+        tokio::time::sleep(DRAIN_MAX).await;
+    };
+    let all_ended = async {
+        while let Some(ended) = servers.join_next().await {
+            if let Ok(result) = ended {
+                result?;
+            }
+        }
+        Ok(())
+    };
+    tokio::select! {
+        result = all_ended => result,
+        () = deadline => {
+            tracing::warn!("calls were still open at the end of the drain");
+            Ok(())
+        }
+    }
+}
+
+/// Ends when the daemon is to stop.
+async fn stopped(mut stop: Stop) {
+    // An error means that the sender is gone, which is a stop as well.
+    let _ = stop.wait_for(|stopping| *stopping).await;
+}

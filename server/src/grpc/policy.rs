@@ -1,0 +1,154 @@
+//! `PolicyService`: the policy in force, and its changes.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use admit_proto::v1::{
+    GetPolicyRequest, GetPolicyResponse, PairChanged, WatchPolicyRequest, WatchPolicyResponse,
+    policy_service_server::PolicyService, watch_policy_response::Event,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status};
+
+use super::{Stop, failure, stopped};
+use crate::{
+    clock,
+    store::{Loaded, Store},
+    wire::{
+        policy::{pair_changed, policy, policy_changed},
+        request::{FollowedPair, followed_pair},
+    },
+};
+
+/// Most watches at one time.
+const WATCHERS_MAX: usize = 1024;
+/// Events that wait for a slow reader; beyond them, its watch skips to the latest state.
+const EVENTS_WAITING_MAX: usize = 4;
+/// How often a followed pair is looked at without any change of the policy: it expires in silence.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Shows the policy in force.
+pub(super) struct PolicyView {
+    store: Store,
+    stop: Stop,
+    places: Arc<Semaphore>,
+}
+
+impl PolicyView {
+    pub(super) fn new(store: Store, stop: Stop) -> Self {
+        Self {
+            store,
+            stop,
+            places: Arc::new(Semaphore::new(WATCHERS_MAX)),
+        }
+    }
+}
+
+type Events = mpsc::Sender<Result<WatchPolicyResponse, Status>>;
+
+#[tonic::async_trait]
+impl PolicyService for PolicyView {
+    async fn get_policy(
+        &self,
+        _: Request<GetPolicyRequest>,
+    ) -> Result<Response<GetPolicyResponse>, Status> {
+        let now = clock::now().ok_or_else(failure::clock_unusable)?;
+        let state = self.store.state();
+        let standing = state.standing(self.store.terms());
+        Ok(Response::new(GetPolicyResponse {
+            policy: Some(policy(&state, &standing, now)),
+        }))
+    }
+
+    type WatchPolicyStream =
+        Pin<Box<dyn Stream<Item = Result<WatchPolicyResponse, Status>> + Send>>;
+
+    async fn watch_policy(
+        &self,
+        request: Request<WatchPolicyRequest>,
+    ) -> Result<Response<Self::WatchPolicyStream>, Status> {
+        let pair = followed_pair(request.into_inner())
+            .map_err(|violations| failure::request_invalid(&violations))?;
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| failure::too_many_watchers())?;
+        let (events, stream) = mpsc::channel(EVENTS_WAITING_MAX);
+        let watch = Watch {
+            store: self.store.clone(),
+            stop: self.stop.clone(),
+            pair,
+            told_policy: None,
+            told_pair: None,
+            _place: place,
+        };
+        tokio::spawn(watch.run(events));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+}
+
+/// One open watch.
+struct Watch {
+    store: Store,
+    stop: Stop,
+    pair: Option<FollowedPair>,
+    /// The snapshot that was last told of; the inner `None` stands for "none has been read".
+    told_policy: Option<Option<Arc<Loaded>>>,
+    told_pair: Option<PairChanged>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watch {
+    async fn run(mut self, events: Events) {
+        loop {
+            if *self.stop.borrow() {
+                // The reader may be gone already.
+                let _ = events.send(Err(failure::shutting_down())).await;
+                return;
+            }
+            for event in self.news() {
+                let message = WatchPolicyResponse { event: Some(event) };
+                if events.send(Ok(message)).await.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                changed = self.store.changed() => if !changed { return },
+                () = stopped(self.stop.clone()) => {}
+                () = events.closed() => return,
+                () = tokio::time::sleep(LOOK_INTERVAL), if self.pair.is_some() => {}
+            }
+        }
+    }
+
+    /// What has not been told yet. Policy and pair come from one state.
+    fn news(&mut self) -> Vec<Event> {
+        let state = self.store.state();
+        let mut news = Vec::new();
+        let is_told = self
+            .told_policy
+            .as_ref()
+            .is_some_and(|told| match (told, &state.loaded) {
+                (None, None) => true,
+                (Some(told), Some(loaded)) => Arc::ptr_eq(told, loaded),
+                (None, Some(_)) | (Some(_), None) => false,
+            });
+        if !is_told {
+            news.push(Event::PolicyChanged(policy_changed(&state)));
+            self.told_policy = Some(state.loaded.clone());
+        }
+        let Some(pair) = &self.pair else { return news };
+        // Without a clock nothing can be said about the pair; the next look may.
+        let Some(now) = clock::now() else { return news };
+        let standing = state.standing(self.store.terms());
+        let found = pair_changed(&standing, &pair.provider, &pair.model, now);
+        let is_told = self
+            .told_pair
+            .as_ref()
+            .is_some_and(|told| told.state == found.state && told.reasons == found.reasons);
+        if !is_told {
+            news.push(Event::PairChanged(found.clone()));
+            self.told_pair = Some(found);
+        }
+        news
+    }
+}

@@ -1,0 +1,151 @@
+//! The store: the policy in force, kept by one writer.
+//!
+//! The writer owns the policy directory's state: it alone reads the directory, judges a whole
+//! reading, and swaps the result in one step. Everybody else sees one [`State`] or the next, never
+//! a part of each.
+//!
+//! A change is believed when two readings in a row, [`SETTLE`] apart, are the same; so a change that
+//! consists of several writes is seen whole. A reading that fails changes nothing but the age of the
+//! snapshot, and that is bounded by `staleness_max`. Deliberately absent: a last known good. What
+//! was read is in force, broken or not.
+
+pub mod scan;
+mod watch;
+mod writer;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use admit_policy::{Snapshot, Standing, Terms, Timestamp};
+use tokio::sync::watch as channel;
+
+pub use writer::Writer;
+
+/// How far apart two readings are that have to be the same before a change is believed.
+pub const SETTLE: Duration = Duration::from_millis(100);
+
+/// A snapshot and when it was read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// When it was read.
+    pub read_time: Timestamp,
+}
+
+/// The policy in force.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The snapshot; `None` while none has been read.
+    pub loaded: Option<Arc<Loaded>>,
+    /// When the directory was last found to hold just this snapshot, for people.
+    pub verify_time: Option<Timestamp>,
+    /// The same, for measuring.
+    verified: Option<Verified>,
+    /// Why the latest reading failed; `None` when it did not.
+    pub failure: Option<Arc<str>>,
+}
+
+/// One moment on two clocks: the monotonic one stands still while the machine sleeps, and the wall
+/// clock can be set. The larger age counts.
+#[derive(Clone, Copy, Debug)]
+struct Verified {
+    monotonic: Instant,
+    wall: SystemTime,
+}
+
+impl Verified {
+    fn now() -> Self {
+        Self {
+            monotonic: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    fn age(self) -> Duration {
+        let wall = self.wall.elapsed().unwrap_or(Duration::ZERO);
+        self.monotonic.elapsed().max(wall)
+    }
+}
+
+impl State {
+    /// The policy as it stands now.
+    #[must_use]
+    pub fn standing<'a>(&'a self, terms: &'a Terms) -> Standing<'a> {
+        Standing {
+            snapshot: self.loaded.as_ref().map(|loaded| &loaded.snapshot),
+            unverified_for: self.verified.map_or(Duration::MAX, Verified::age),
+            terms,
+        }
+    }
+}
+
+/// What the writer needs to know.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The policy directory.
+    pub policy_dir: PathBuf,
+    /// How often the directory is read again without any notification.
+    pub rescan_interval: Duration,
+}
+
+/// A reader of the policy in force.
+#[derive(Clone, Debug)]
+pub struct Store {
+    state: channel::Receiver<State>,
+    terms: Arc<Terms>,
+}
+
+impl Store {
+    /// Starts the writer.
+    ///
+    /// # Errors
+    ///
+    /// When its thread cannot be started.
+    pub fn open(config: StoreConfig, terms: Terms) -> std::io::Result<(Self, Writer)> {
+        let (sender, state) = channel::channel(State::default());
+        let writer = Writer::start(config, sender)?;
+        let store = Self {
+            state,
+            terms: Arc::new(terms),
+        };
+        Ok((store, writer))
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// The operator's terms.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Whether a real launch could be answered from a policy that is fresh enough.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        let state = self.state();
+        let standing = state.standing(&self.terms);
+        standing.snapshot.is_some() && !standing.is_stale()
+    }
+
+    /// Waits for the next change of the state; `false` once the writer is gone.
+    pub async fn changed(&mut self) -> bool {
+        self.state.changed().await.is_ok()
+    }
+
+    /// Waits until the first reading has ended, well or badly, for at most `patience`.
+    pub async fn first_reading(&mut self, patience: Duration) {
+        let read = self
+            .state
+            .wait_for(|state| state.loaded.is_some() || state.failure.is_some());
+        // Without a reading the daemon serves all the same: it denies.
+        let _ = tokio::time::timeout(patience, read).await;
+    }
+}

@@ -1,0 +1,397 @@
+//! One reading of the policy directory.
+//!
+//! The directory is searched recursively, hidden folders included. Real files and folders come
+//! first; links are followed afterwards and only inside the directory, and a file that is reached
+//! twice counts once, under its real path if it has one. Two names are passed over: `.git`, which is
+//! git's database and no document, and every name that starts with `..`, which is how Kubernetes
+//! names the folders behind the links of a ConfigMap.
+//!
+//! What makes the search incomplete (a folder that cannot be listed, a limit that is reached) fails
+//! the whole reading: a second decision record could stand there. What is wrong with one file is
+//! part of the reading.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    ffi::OsStr,
+    fs, io,
+    io::Read as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use admit_policy::{
+    Finding, FindingCode, SourceFile,
+    document::Kind,
+    snapshot::ContentFault,
+    text::{is_invisible, shown},
+};
+use rustix::fs::{Mode, OFlags};
+
+/// Longest path that is shown, in characters.
+const PATH_CHARS_MAX: usize = 1024;
+
+/// Limits of one reading.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Deepest folder below the policy directory.
+    pub depth_max: usize,
+    /// Most entries of all folders together.
+    pub entries_max: usize,
+    /// Most files that are policy.
+    pub files_max: usize,
+    /// Most bytes of all files together.
+    pub bytes_max: usize,
+}
+
+impl Limits {
+    /// The limits of the daemon.
+    pub const DEFAULT: Self = Self {
+        depth_max: 32,
+        entries_max: 1_000_000,
+        files_max: 200_000,
+        bytes_max: 512 * 1024 * 1024,
+    };
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The files that are policy, ordered by path.
+    pub files: Vec<SourceFile>,
+    /// What is wrong with what is no file of the policy.
+    pub strays: Vec<Finding>,
+}
+
+/// Why a reading failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The directory itself cannot be used.
+    #[error("the policy directory cannot be read: {0}")]
+    Root(#[source] io::Error),
+    /// A folder cannot be listed.
+    #[error("the folder {folder} cannot be read: {source}")]
+    Folder {
+        /// Its path within the policy directory.
+        folder: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A folder is too deep.
+    #[error("the folder {folder} is more than {max} levels deep")]
+    TooDeep {
+        /// Its path within the policy directory.
+        folder: String,
+        /// The limit.
+        max: usize,
+    },
+    /// There are too many entries.
+    #[error("the policy directory has more than {max} entries")]
+    TooManyEntries {
+        /// The limit.
+        max: usize,
+    },
+    /// There are too many files.
+    #[error("the policy directory has more than {max} policy files")]
+    TooManyFiles {
+        /// The limit.
+        max: usize,
+    },
+    /// The files are too large together.
+    #[error("the policy files have more than {max} bytes together")]
+    TooManyBytes {
+        /// The limit.
+        max: usize,
+    },
+    /// The host's clock is of no use.
+    #[error("the clock of the host is before 1970 or after 9999")]
+    Clock,
+}
+
+/// Reads the policy directory once.
+///
+/// # Errors
+///
+/// When the search could not be completed.
+pub fn scan(policy_dir: &Path, limits: &Limits) -> Result<Reading, ScanError> {
+    let root = fs::canonicalize(policy_dir).map_err(ScanError::Root)?;
+    if !fs::metadata(&root).map_err(ScanError::Root)?.is_dir() {
+        return Err(ScanError::Root(io::ErrorKind::NotADirectory.into()));
+    }
+    let mut search = Search {
+        root: root.clone(),
+        limits,
+        reading: Reading::default(),
+        folders: VecDeque::from([Found {
+            real: root,
+            shown: Shown::default(),
+            depth: 0,
+        }]),
+        links: VecDeque::new(),
+        folders_seen: HashSet::new(),
+        files_seen: HashSet::new(),
+        entries: 0,
+        bytes: 0,
+    };
+    search.run()?;
+    let mut reading = search.reading;
+    reading.files.sort_by(|a, b| a.path.cmp(&b.path));
+    reading.strays.sort_by(|a, b| a.place.cmp(&b.place));
+    Ok(reading)
+}
+
+/// A path within the policy directory, as it may be shown.
+#[derive(Clone, Default)]
+struct Shown {
+    path: String,
+    /// The real path can not be shown as it is.
+    altered: bool,
+}
+
+impl Shown {
+    fn join(&self, name: &OsStr) -> Self {
+        let text = name.to_string_lossy();
+        let is_plain = name.to_str().is_some() && !text.contains(is_invisible);
+        let visible = shown(&text, PATH_CHARS_MAX);
+        let altered = self.altered || !is_plain || visible != text;
+        let path = if self.path.is_empty() {
+            visible
+        } else {
+            format!("{}/{visible}", self.path)
+        };
+        Self { path, altered }
+    }
+}
+
+/// A folder or a link that has been found.
+struct Found {
+    real: PathBuf,
+    shown: Shown,
+    depth: usize,
+}
+
+struct Search<'a> {
+    root: PathBuf,
+    limits: &'a Limits,
+    reading: Reading,
+    folders: VecDeque<Found>,
+    links: VecDeque<Found>,
+    folders_seen: HashSet<PathBuf>,
+    files_seen: HashSet<PathBuf>,
+    entries: usize,
+    bytes: usize,
+}
+
+impl Search<'_> {
+    fn run(&mut self) -> Result<(), ScanError> {
+        loop {
+            if let Some(folder) = self.folders.pop_front() {
+                self.folder(&folder)?;
+            } else if let Some(link) = self.links.pop_front() {
+                self.link(link)?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    fn folder(&mut self, folder: &Found) -> Result<(), ScanError> {
+        if !self.folders_seen.insert(folder.real.clone()) {
+            return Ok(());
+        }
+        let mut entries = match self.list(&folder.real) {
+            Ok(entries) => entries,
+            // It vanished between being seen and being read; the next reading will differ.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && folder.depth > 0 => {
+                return Ok(());
+            }
+            Err(error) if folder.depth == 0 => return Err(ScanError::Root(error)),
+            Err(source) => {
+                let folder = format!("`{}`", folder.shown.path);
+                return Err(ScanError::Folder { folder, source });
+            }
+        };
+        if self.entries > self.limits.entries_max {
+            let max = self.limits.entries_max;
+            return Err(ScanError::TooManyEntries { max });
+        }
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            self.entry(folder, &entry)?;
+        }
+        Ok(())
+    }
+
+    /// The entries of a folder; no more of them than the limit and one.
+    fn list(&mut self, folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
+        let left = self
+            .limits
+            .entries_max
+            .saturating_add(1)
+            .saturating_sub(self.entries);
+        let entries: Vec<_> = fs::read_dir(folder)?
+            .take(left)
+            .collect::<io::Result<_>>()?;
+        self.entries = self.entries.saturating_add(entries.len());
+        Ok(entries)
+    }
+
+    fn entry(&mut self, folder: &Found, entry: &fs::DirEntry) -> Result<(), ScanError> {
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b"..") || name == ".git" {
+            return Ok(());
+        }
+        let found = Found {
+            real: entry.path(),
+            shown: folder.shown.join(&name),
+            depth: folder.depth.saturating_add(1),
+        };
+        let Ok(file_type) = entry.file_type() else {
+            // It vanished; the next reading will differ.
+            return Ok(());
+        };
+        if file_type.is_dir() {
+            self.found_folder(found)
+        } else if file_type.is_symlink() {
+            self.links.push_back(found);
+            Ok(())
+        } else {
+            match kind_of(&name) {
+                Some(kind) => self.file(found, kind),
+                None => Ok(()),
+            }
+        }
+    }
+
+    fn found_folder(&mut self, found: Found) -> Result<(), ScanError> {
+        let max = self.limits.depth_max;
+        if found.depth > max {
+            let folder = format!("`{}`", found.shown.path);
+            return Err(ScanError::TooDeep { folder, max });
+        }
+        self.folders.push_back(found);
+        Ok(())
+    }
+
+    /// Follows a link, when it stays inside the policy directory.
+    fn link(&mut self, link: Found) -> Result<(), ScanError> {
+        let kind = link.real.file_name().and_then(kind_of);
+        let target = fs::canonicalize(&link.real)
+            .ok()
+            .filter(|target| target.starts_with(&self.root));
+        let Some(target) = target else {
+            return self.link_not_followed(link, kind);
+        };
+        if target.is_dir() {
+            if self.folders_seen.contains(&target) {
+                return Ok(());
+            }
+            self.found_folder(Found {
+                real: target,
+                ..link
+            })
+        } else {
+            match kind {
+                Some(kind) => self.file(
+                    Found {
+                        real: target,
+                        ..link
+                    },
+                    kind,
+                ),
+                None => Ok(()),
+            }
+        }
+    }
+
+    fn link_not_followed(&mut self, link: Found, kind: Option<Kind>) -> Result<(), ScanError> {
+        if let Some(kind) = kind {
+            return self.push(link.shown, kind, Err(ContentFault::LinkNotFollowed));
+        }
+        // A folder outside may hold what its author takes for policy.
+        if link.real.is_dir() {
+            let path: Arc<str> = link.shown.path.into();
+            let message = "the link leads out of the policy directory".to_owned();
+            let finding = Finding::whole(FindingCode::LinkNotFollowed, &path, message);
+            self.reading.strays.push(finding);
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, found: Found, kind: Kind) -> Result<(), ScanError> {
+        if !self.files_seen.insert(found.real.clone()) {
+            return Ok(());
+        }
+        let content = match read(&found.real, kind.bytes_max()) {
+            // It vanished; the next reading will differ.
+            Err(ReadFault::Vanished) => return Ok(()),
+            Err(ReadFault::Content(fault)) => Err(fault),
+            Ok(_) if found.shown.altered => Err(ContentFault::NameInvalid),
+            Ok(bytes) => Ok(bytes),
+        };
+        self.push(found.shown, kind, content)
+    }
+
+    fn push(
+        &mut self,
+        shown: Shown,
+        kind: Kind,
+        content: Result<Arc<[u8]>, ContentFault>,
+    ) -> Result<(), ScanError> {
+        let length = content.as_ref().map_or(0, |bytes| bytes.len());
+        self.bytes = self.bytes.saturating_add(length);
+        self.reading.files.push(SourceFile {
+            path: shown.path.into(),
+            kind,
+            content,
+        });
+        if self.reading.files.len() > self.limits.files_max {
+            let max = self.limits.files_max;
+            return Err(ScanError::TooManyFiles { max });
+        }
+        if self.bytes > self.limits.bytes_max {
+            let max = self.limits.bytes_max;
+            return Err(ScanError::TooManyBytes { max });
+        }
+        Ok(())
+    }
+}
+
+fn kind_of(name: &OsStr) -> Option<Kind> {
+    Kind::of(&name.to_string_lossy())
+}
+
+enum ReadFault {
+    Vanished,
+    Content(ContentFault),
+}
+
+/// The bytes of a regular file of at most `bytes_max` bytes.
+fn read(path: &Path, bytes_max: usize) -> Result<Arc<[u8]>, ReadFault> {
+    let fault = |error: &io::Error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            ReadFault::Vanished
+        } else {
+            ReadFault::Content(ContentFault::Unreadable)
+        }
+    };
+    // Without NONBLOCK the opening of a named pipe would wait for a writer.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())
+        .map(fs::File::from)
+        .map_err(|errno| fault(&errno.into()))?;
+    let metadata = file.metadata().map_err(|error| fault(&error))?;
+    if !metadata.is_file() {
+        return Err(ReadFault::Content(ContentFault::NotAFile));
+    }
+    let limit = u64::try_from(bytes_max)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or(0));
+    file.take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|error| fault(&error))?;
+    if bytes.len() > bytes_max {
+        return Err(ReadFault::Content(ContentFault::TooLarge));
+    }
+    Ok(bytes.into())
+}

@@ -1,0 +1,169 @@
+//! The one writer of the policy in force: a thread that reads, judges and swaps.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::Instant,
+};
+
+use admit_policy::Snapshot;
+use tokio::sync::watch as channel;
+
+use super::{
+    Loaded, SETTLE, State, StoreConfig, Verified,
+    scan::{self, Reading, ScanError},
+    watch::Watches,
+};
+use crate::clock;
+
+/// Keeps the writer's thread; the thread ends when this is dropped.
+#[derive(Debug)]
+pub struct Writer {
+    stop: Arc<AtomicBool>,
+    wake: SyncSender<()>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        config: StoreConfig,
+        state: channel::Sender<State>,
+    ) -> std::io::Result<Self> {
+        // One place: a wake-up that is already waiting stands for all that follow.
+        let (wake, woken) = sync_channel(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let writing = Writing {
+            watches: Watches::new(&config.policy_dir, wake.clone()),
+            config,
+            state,
+            woken,
+            stop: Arc::clone(&stop),
+            current: None,
+            candidate: None,
+        };
+        // A reading that hangs in the file system hangs this thread only; the snapshot then ages.
+        thread::Builder::new()
+            .name("policy-writer".into())
+            .spawn(move || writing.run())?;
+        Ok(Self { stop, wake })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Full means that the thread is about to wake up anyway.
+        let _ = self.wake.try_send(());
+    }
+}
+
+struct Writing {
+    config: StoreConfig,
+    state: channel::Sender<State>,
+    watches: Watches,
+    woken: Receiver<()>,
+    stop: Arc<AtomicBool>,
+    /// The reading that the snapshot in force was made from.
+    current: Option<Reading>,
+    /// A reading that differs from it and has been seen once.
+    candidate: Option<Reading>,
+}
+
+impl Writing {
+    fn run(mut self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let started = Instant::now();
+            self.watches.renew();
+            self.read();
+            if self.candidate.is_some() {
+                thread::sleep(SETTLE);
+            } else {
+                let left = self
+                    .config
+                    .rescan_interval
+                    .saturating_sub(started.elapsed());
+                // Woken or not, the next thing to do is to read.
+                let _ = self.woken.recv_timeout(left);
+            }
+        }
+    }
+
+    /// Reads the directory once and draws the consequence.
+    fn read(&mut self) {
+        let verified = Verified::now();
+        match scan::scan(&self.config.policy_dir, &scan::Limits::DEFAULT) {
+            Err(error) => self.failed(&error),
+            Ok(reading) if self.current.as_ref() == Some(&reading) => {
+                self.candidate = None;
+                self.verified(verified);
+            }
+            Ok(reading) if self.candidate.as_ref() == Some(&reading) => {
+                self.candidate = None;
+                self.swap(reading, verified);
+            }
+            Ok(reading) => self.candidate = Some(reading),
+        }
+    }
+
+    fn failed(&mut self, error: &ScanError) {
+        self.candidate = None;
+        let failure: Arc<str> = error.to_string().into();
+        self.state.send_if_modified(|state| {
+            let is_news = state.failure.as_ref() != Some(&failure);
+            if is_news {
+                tracing::error!(failure = %failure, "the policy directory could not be read");
+                state.failure = Some(failure);
+            }
+            is_news
+        });
+    }
+
+    /// The directory holds just the snapshot in force.
+    fn verified(&self, verified: Verified) {
+        self.state.send_if_modified(|state| {
+            let is_news = state.failure.take().is_some();
+            if is_news {
+                tracing::info!("the policy directory can be read again");
+            }
+            state.verified = Some(verified);
+            state.verify_time = clock::now();
+            is_news
+        });
+    }
+
+    /// Judges the reading and puts it into force in one step.
+    fn swap(&mut self, reading: Reading, verified: Verified) {
+        let Some(now) = clock::now() else {
+            self.failed(&ScanError::Clock);
+            return;
+        };
+        let snapshot = Snapshot::build_with_strays(&reading.files, reading.strays.clone());
+        tracing::info!(
+            digest = %snapshot.digest(),
+            files = reading.files.len(),
+            findings = snapshot.findings().len(),
+            "a policy is in force"
+        );
+        self.current = Some(reading);
+        let loaded = Arc::new(Loaded {
+            snapshot,
+            read_time: now,
+        });
+        self.state.send_replace(State {
+            loaded: Some(loaded),
+            verify_time: Some(now),
+            verified: Some(verified),
+            failure: None,
+        });
+    }
+}
+
+/// The path as the operator wrote it, made absolute, so that a change of the working directory does
+/// not lead elsewhere.
+pub(super) fn absolute(path: &std::path::Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}

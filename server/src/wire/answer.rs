@@ -1,0 +1,61 @@
+//! Answers: from decisions to messages.
+
+use admit_policy::{Decision, Digest, Reason, Timestamp, Verdict, decide::AdmissionStatus};
+use admit_proto::v1;
+
+use super::{bounded, place, timestamp};
+
+/// Longest message or help of a reason, in characters.
+const TEXT_CHARS_MAX: usize = 1024;
+
+/// A decision with what identifies it.
+#[derive(Debug)]
+pub struct Decided {
+    /// The identity of the decision.
+    pub decision_id: uuid::Uuid,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The snapshot that it was decided under.
+    pub policy: Option<Digest>,
+    /// The request's own `dry_run`.
+    pub dry_run: bool,
+    /// The decision.
+    pub decision: Decision,
+}
+
+/// The answer to a launch.
+#[must_use]
+pub fn response(decided: Decided) -> v1::AdmitResponse {
+    let (verdict, reasons) = match decided.decision.verdict {
+        Verdict::Allow => (v1::Verdict::Allow, Vec::new()),
+        Verdict::Deny(reasons) => (v1::Verdict::Deny, reasons.iter().map(reason).collect()),
+    };
+    let status = match decided.decision.admission_status {
+        AdmissionStatus::Admitted => v1::AdmissionStatus::Admitted,
+        AdmissionStatus::NotAdmitted => v1::AdmissionStatus::NotAdmitted,
+        AdmissionStatus::NotRequired => v1::AdmissionStatus::NotRequired,
+    };
+    v1::AdmitResponse {
+        verdict: verdict.into(),
+        reasons,
+        decision_id: decided.decision_id.hyphenated().to_string(),
+        decide_time: Some(timestamp(decided.at)),
+        policy_digest: decided
+            .policy
+            .map(|digest| digest.to_string())
+            .unwrap_or_default(),
+        case_model_admission_status: status.into(),
+        dry_run: decided.dry_run,
+    }
+}
+
+/// A reason on the wire.
+#[must_use]
+pub fn reason(reason: &Reason) -> v1::Reason {
+    v1::Reason {
+        code: reason.code.as_str().into(),
+        message: bounded(&reason.message, TEXT_CHARS_MAX),
+        help: bounded(reason.code.help(), TEXT_CHARS_MAX),
+        places: reason.places.iter().map(place).collect(),
+    }
+}
