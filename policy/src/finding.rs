@@ -111,7 +111,7 @@ finding_codes! {
         "let the account that admitd runs under read the file";
     /// The file is larger than its limit.
     FileTooLarge => "file-too-large",
-        "shorten the file; the limits stand in the README of the policy directory's format";
+        "shorten the file; docs/policy.md states the limits";
     /// The name of the file has a control character, is not UTF-8, or looks like a secret.
     FileNameInvalid => "file-name-invalid",
         "rename the file";

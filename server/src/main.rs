@@ -9,7 +9,7 @@ use std::{
 };
 
 use admit_server::{
-    command::{schema, serve, validate},
+    command::{demo, schema, serve, validate},
     config::Config,
     report::Format,
 };
@@ -102,7 +102,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             anstream::stdout().write_all(admit_server::config::BUILT_IN.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Demo => Ok(ExitCode::SUCCESS),
+        Command::Demo => {
+            runtime()?.block_on(demo::run(&mut anstream::stdout()))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

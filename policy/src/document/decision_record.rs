@@ -252,7 +252,12 @@ impl Reader<'_> {
 
     fn check_name(&mut self, state: &CurrentState, key: Key, bytes_max: usize) {
         let fault = state.value(key).and_then(|entry| {
-            name_fault(&entry.value, bytes_max).map(|fault| (entry.span.clone(), fault))
+            let unclosed = entry
+                .value
+                .contains('`')
+                .then_some("has a backtick that is not closed");
+            let fault = unclosed.or_else(|| name_fault(&entry.value, bytes_max));
+            fault.map(|fault| (entry.span.clone(), fault))
         });
         if let Some((span, fault)) = fault {
             let message = format!("the value of `{}` {fault}", key.as_str());

@@ -1,6 +1,6 @@
 //! What the command line of admitd does.
 
-// pub mod demo;
+pub mod demo;
 pub mod schema;
 pub mod serve;
 pub mod validate;

@@ -1,1 +1,0 @@
-//! `admitd demo`

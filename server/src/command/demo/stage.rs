@@ -1,0 +1,159 @@
+//! The stage of the demo: a policy directory, a daemon that serves it, and a client.
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use admit_client::{Answer, AskError, Client, Endpoint, Watch};
+use admit_policy::{Digest, Terms, facts::EndpointScope};
+use admit_proto::v1::{
+    AdmitRequest, Lane, PairState, WatchPolicyRequest, watch_policy_response::Event,
+};
+use tempfile::TempDir;
+
+use super::DemoError;
+use crate::{command::serve::Daemon, config::Config, store::StoreConfig};
+
+/// The decision record of the example policy.
+pub(super) const RECORD: &str = "CTO-CASE-PROVIDER-DECISION-RECORD.md";
+/// The admission of the pair that it selects.
+pub(super) const ADMISSION: &str =
+    "CTO-CASE-MODEL-PROVIDER-ADMISSION.qwen-local-qwen3.6-35b-a3b.json";
+/// The admission of its fallback.
+pub(super) const FALLBACK_ADMISSION: &str =
+    "CTO-CASE-MODEL-PROVIDER-ADMISSION.openai-codex-gpt-5.5.json";
+
+macro_rules! example {
+    ($($name:literal),+ $(,)?) => {
+        [$(($name, include_str!(concat!("../../../../deploy/example/sot/", $name)))),+]
+    };
+}
+
+/// The example policy, built in.
+const EXAMPLE: [(&str, &str); 5] = example![
+    "CTO-CASE-PROVIDER-DECISION-RECORD.md",
+    "CTO-CASE-MODEL-PROVIDER-ADMISSION.qwen-local-qwen3.6-35b-a3b.json",
+    "CTO-CASE-MODEL-PROVIDER-ADMISSION.openai-codex-gpt-5.5.json",
+    "CTO-CASE-MODEL-PROVIDER-ADMISSION-ISSUES.md",
+    "CTO-CASE-LOCAL-PROVIDER-ROUTE-ISSUES.md",
+];
+
+/// Longest time for one answer.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+pub(super) struct Stage {
+    directory: TempDir,
+    daemon: Daemon,
+    client: Client,
+    watch: Watch,
+}
+
+impl Stage {
+    /// Writes the example policy, starts a daemon on it, and waits until it is in force.
+    pub(super) async fn set() -> Result<Self, DemoError> {
+        let directory = tempfile::Builder::new().prefix("admit-demo-").tempdir()?;
+        for (name, text) in EXAMPLE {
+            fs::write(directory.path().join(name), text)?;
+        }
+        let daemon = Daemon::start(config(directory.path())).await?;
+        let address = daemon.tcp_address().ok_or(DemoError::NoAddress)?;
+        let endpoint: Endpoint = format!("http://{address}")
+            .parse()
+            .map_err(|_| DemoError::NoAddress)?;
+        let mut client = Client::new(&endpoint, DEADLINE);
+        let watch = client
+            .watch(WatchPolicyRequest {
+                provider: "qwen-local".into(),
+                model: "qwen3.6-35b-a3b".into(),
+                lane: Lane::Real.into(),
+            })
+            .await?;
+        let mut stage = Self {
+            directory,
+            daemon,
+            client,
+            watch,
+        };
+        if stage.pair_became(PairState::Admitted, DEADLINE).await? {
+            Ok(stage)
+        } else {
+            Err(DemoError::NotInForce)
+        }
+    }
+
+    pub(super) fn policy_dir(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(super) fn read(&self, name: &str) -> io::Result<String> {
+        fs::read_to_string(self.directory.path().join(name))
+    }
+
+    pub(super) fn write(&self, name: &str, text: &str) -> io::Result<()> {
+        fs::write(self.directory.path().join(name), text)
+    }
+
+    /// The digest of one of the example's files, as a launch wrapper would state it.
+    pub(super) fn digest_of(&self, name: &str) -> String {
+        fs::read(self.directory.path().join(name))
+            .map(|bytes| Digest::of(&bytes).to_string())
+            .unwrap_or_default()
+    }
+
+    pub(super) async fn ask(&mut self, request: AdmitRequest) -> Result<Answer, AskError> {
+        self.client.admit(request).await
+    }
+
+    /// Waits until the watch tells that the selected pair has changed to `state`; whether it did in
+    /// time. The pair stays revoked from one revoking edit to the next, and each of them has reasons
+    /// of its own that are told.
+    pub(super) async fn pair_became(
+        &mut self,
+        state: PairState,
+        patience: Duration,
+    ) -> Result<bool, AskError> {
+        let told = async {
+            while let Some(event) = self.watch.next().await? {
+                match event {
+                    Event::PairChanged(change) if change.state() == state => return Ok(true),
+                    Event::PairChanged(_) | Event::PolicyChanged(_) => {}
+                }
+            }
+            Ok(false)
+        };
+        tokio::time::timeout(patience, told)
+            .await
+            .unwrap_or(Ok(false))
+    }
+
+    /// Stops the daemon and removes the directory.
+    pub(super) async fn strike(self) -> Result<(), DemoError> {
+        drop(self.watch);
+        drop(self.client);
+        self.daemon.stop().await?;
+        Ok(self.directory.close()?)
+    }
+}
+
+/// A free port of the loopback address, and the one network class of the example.
+fn config(policy_dir: &Path) -> Config {
+    Config {
+        store: StoreConfig {
+            policy_dir: policy_dir.into(),
+            rescan_interval: Duration::from_secs(5),
+        },
+        terms: Terms {
+            staleness_max: Duration::from_secs(30),
+            network_classes: [(
+                "spark-tailnet".into(),
+                [EndpointScope::Loopback, EndpointScope::Tailnet].into(),
+            )]
+            .into(),
+        },
+        tcp: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+        unix: None,
+    }
+}
