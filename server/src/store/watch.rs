@@ -16,8 +16,6 @@ use notify::{
     event::{AccessKind, AccessMode},
 };
 
-use super::writer::absolute;
-
 /// Which directory is being watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
@@ -114,6 +112,12 @@ impl Watches {
         }
         Ok(watcher)
     }
+}
+
+/// The path as the operator wrote it, made absolute, so that a change of the working directory does
+/// not lead elsewhere.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// Whether something may have changed at or below one of `roots`. Mere reading changes nothing, the

@@ -1,7 +1,6 @@
 //! The one writer of the policy in force: a thread that reads, judges and swaps.
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -160,10 +159,4 @@ impl Writing {
             failure: None,
         });
     }
-}
-
-/// The path as the operator wrote it, made absolute, so that a change of the working directory does
-/// not lead elsewhere.
-pub(super) fn absolute(path: &std::path::Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }

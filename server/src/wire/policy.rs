@@ -8,16 +8,16 @@ use admit_policy::{
     snapshot::Admitted,
 };
 use admit_proto::v1;
+use prost::Message;
 
 use super::{answer::reason, bounded, count, place, timestamp};
 use crate::store::State;
 
-/// Most pairs that are listed.
-pub const PAIRS_MAX: usize = 1000;
-/// Most findings that are listed.
-pub const FINDINGS_MAX: usize = 1000;
-/// Most work items that are listed.
-pub const WORK_ITEMS_MAX: usize = 1000;
+/// Most entries of each list of a policy.
+pub const ENTRIES_MAX: usize = 1000;
+/// Largest list of a policy, in bytes on the wire; so a policy stays below the 4 MiB that clients
+/// take.
+pub const LIST_BYTES_MAX: usize = 1024 * 1024;
 const TEXT_CHARS_MAX: usize = 1024;
 const TITLE_CHARS_MAX: usize = 256;
 const STATUS_CHARS_MAX: usize = 64;
@@ -42,25 +42,27 @@ pub fn policy(state: &State, standing: &Standing<'_>, now: Timestamp) -> v1::Pol
     let pairs = snapshot.pairs();
     policy.pairs_count = count(pairs.len());
     policy.next_expire_time = next_expiry(standing, snapshot, now).map(timestamp);
-    policy.pairs = pairs
-        .iter()
-        .take(PAIRS_MAX)
-        .map(|named| pair(standing, snapshot, &named.provider, &named.model, now))
-        .collect();
+    policy.pairs = bounded_list(
+        pairs
+            .iter()
+            .map(|named| pair(standing, snapshot, &named.provider, &named.model, now)),
+    );
     policy.findings_count = count(snapshot.findings().len());
-    policy.findings = snapshot
-        .findings()
-        .iter()
-        .take(FINDINGS_MAX)
-        .map(finding)
-        .collect();
-    policy.work_items = snapshot
-        .work_items()
-        .iter()
-        .take(WORK_ITEMS_MAX)
-        .map(work_item)
-        .collect();
+    policy.findings = bounded_list(snapshot.findings().iter().map(finding));
+    policy.work_items = bounded_list(snapshot.work_items().iter().map(work_item));
     policy
+}
+
+/// The first entries of a list, within [`ENTRIES_MAX`] and [`LIST_BYTES_MAX`].
+fn bounded_list<M: Message>(entries: impl Iterator<Item = M>) -> Vec<M> {
+    let mut bytes_left = LIST_BYTES_MAX;
+    entries
+        .take(ENTRIES_MAX)
+        .map_while(|entry| {
+            bytes_left = bytes_left.checked_sub(entry.encoded_len())?;
+            Some(entry)
+        })
+        .collect()
 }
 
 /// The event that tells of the policy in force.
