@@ -1,1 +1,27 @@
+//! Asks Admit whether a launch may start, with types that fail closed.
+//!
+//! In reading order:
+//!
+//! - [`endpoint`]: where the server is
+//! - [`ask`]: the client of every call, and every way in which a call fails
+//! - [`answer`]: ALLOW, which exists only after verification, and DENY
+//! - [`watch`]: the changes of the policy
+//! - [`facts`]: what there is to know about a launch, gathered from what surrounds it
+//!
+//! Deliberately absent: any retry, any cached answer, any way to build an ALLOW but from a verified
+//! answer.
 
+#![forbid(unsafe_code)]
+
+pub mod answer;
+pub mod ask;
+pub mod endpoint;
+pub mod facts;
+mod policy;
+mod shown;
+pub mod watch;
+
+pub use answer::{Allowed, Answer, Denied};
+pub use ask::{AskError, Client, FieldViolation};
+pub use endpoint::{Endpoint, EndpointError};
+pub use watch::Watch;

@@ -1,0 +1,295 @@
+//! The answer to one launch, which can say ALLOW only after every part of it was verified.
+//!
+//! [`Allowed`] has no constructor but [`Answer::verify`]. What is neither a well-formed ALLOW nor a
+//! well-formed DENY is an error, and an error starts nothing.
+
+use std::collections::BTreeSet;
+
+use admit_policy::{Digest, Timestamp};
+use admit_proto::v1::{AdmissionStatus, AdmitRequest, AdmitResponse, Lane, Place, Reason, Verdict};
+use prost_types::Timestamp as WireTimestamp;
+
+use crate::{
+    ask::AskError,
+    shown::{TEXT_CHARS_MAX, is_code, shown},
+};
+
+/// Most reasons of a denial; there are fewer gates.
+const REASONS_MAX: usize = 256;
+/// Most places of a reason.
+const PLACES_MAX: usize = 8;
+/// Longest shown path, in characters.
+const PATH_CHARS_MAX: usize = 4096;
+
+/// The answer to one launch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The launch may start.
+    Allowed(Allowed),
+    /// The launch does not start.
+    Denied(Denied),
+}
+
+/// A well-formed ALLOW. Its existence is the permission.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct Allowed {
+    stamp: Stamp,
+}
+
+/// A well-formed DENY.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Denied {
+    stamp: Stamp,
+    reasons: Vec<Reason>,
+}
+
+/// What every answer states.
+#[derive(Clone, Debug, PartialEq)]
+struct Stamp {
+    decision_id: String,
+    decide_time: Timestamp,
+    policy_digest: Option<Digest>,
+    admission_status: &'static str,
+    dry_run: bool,
+}
+
+macro_rules! stamp_accessors {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// The identity of the decision, a version 7 UUID.
+            #[must_use]
+            pub fn decision_id(&self) -> &str {
+                &self.stamp.decision_id
+            }
+
+            /// When it was decided, by the server's clock.
+            #[must_use]
+            pub fn decide_time(&self) -> Timestamp {
+                self.stamp.decide_time
+            }
+
+            /// The digest of the policy that it was decided under; `None` while the server has read
+            /// none.
+            #[must_use]
+            pub fn policy_digest(&self) -> Option<Digest> {
+                self.stamp.policy_digest
+            }
+
+            /// What a report states as `case_model_admission_status`.
+            #[must_use]
+            pub fn case_model_admission_status(&self) -> &'static str {
+                self.stamp.admission_status
+            }
+
+            /// Whether the request said that nothing will be started on this answer.
+            #[must_use]
+            pub fn dry_run(&self) -> bool {
+                self.stamp.dry_run
+            }
+        }
+    )+};
+}
+
+stamp_accessors!(Allowed, Denied);
+
+impl Denied {
+    /// Every reason, never empty; the first is the primary one. The texts are safe to show.
+    #[must_use]
+    pub fn reasons(&self) -> &[Reason] {
+        &self.reasons
+    }
+}
+
+impl Answer {
+    /// Verifies the answer to `asked`.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Malformed`] for anything but a well-formed ALLOW or a well-formed DENY.
+    pub fn verify(asked: &AdmitRequest, response: AdmitResponse) -> Result<Self, AskError> {
+        let verdict = Verdict::try_from(response.verdict);
+        let lane = Lane::try_from(asked.lane).unwrap_or(Lane::Unspecified);
+        let stamp = Stamp::verify(asked, &response)?;
+        let status = AdmissionStatus::try_from(response.case_model_admission_status);
+        match verdict {
+            // INVARIANT: the one place where `Allowed` is made.
+            Ok(Verdict::Allow) => {
+                verify_allow(asked, lane, status.ok(), &stamp, &response.reasons)?;
+                Ok(Self::Allowed(Allowed { stamp }))
+            }
+            Ok(Verdict::Deny) => {
+                verify_denied_status(lane, status.ok())?;
+                Ok(Self::Denied(Denied {
+                    stamp,
+                    reasons: verify_reasons(response.reasons)?,
+                }))
+            }
+            Ok(Verdict::Unspecified) | Err(_) => {
+                Err(AskError::Malformed("its verdict is neither ALLOW nor DENY"))
+            }
+        }
+    }
+}
+
+impl Stamp {
+    fn verify(asked: &AdmitRequest, response: &AdmitResponse) -> Result<Self, AskError> {
+        if !is_decision_id(&response.decision_id) {
+            return Err(AskError::Malformed(
+                "its decision id is not a version 7 UUID",
+            ));
+        }
+        if response.dry_run != asked.dry_run {
+            return Err(AskError::Malformed(
+                "its dry_run is not the one that was asked",
+            ));
+        }
+        Ok(Self {
+            decision_id: response.decision_id.clone(),
+            decide_time: response
+                .decide_time
+                .as_ref()
+                .and_then(time)
+                .ok_or(AskError::Malformed("its time of decision is missing"))?,
+            policy_digest: digest(&response.policy_digest)?,
+            admission_status: match AdmissionStatus::try_from(response.case_model_admission_status)
+            {
+                Ok(AdmissionStatus::Admitted) => "admitted",
+                Ok(AdmissionStatus::NotAdmitted) => "not_admitted",
+                Ok(AdmissionStatus::NotRequired) => "not_required",
+                Ok(AdmissionStatus::Unspecified) | Err(_) => {
+                    return Err(AskError::Malformed("its admission status is not known"));
+                }
+            },
+            dry_run: response.dry_run,
+        })
+    }
+}
+
+fn verify_allow(
+    asked: &AdmitRequest,
+    lane: Lane,
+    status: Option<AdmissionStatus>,
+    stamp: &Stamp,
+    reasons: &[Reason],
+) -> Result<(), AskError> {
+    if !reasons.is_empty() {
+        return Err(AskError::Malformed("it allows and has reasons against it"));
+    }
+    let (due, is_real) = match lane {
+        Lane::Real => (AdmissionStatus::Admitted, true),
+        Lane::Fake => (AdmissionStatus::NotRequired, false),
+        Lane::Unspecified => {
+            return Err(AskError::Malformed("it allows a launch without a lane"));
+        }
+    };
+    if status != Some(due) {
+        return Err(AskError::Malformed(
+            "it allows and its admission status is not that of the lane",
+        ));
+    }
+    if is_real {
+        let Some(digest) = stamp.policy_digest else {
+            return Err(AskError::Malformed("it allows and names no policy"));
+        };
+        let expected = &asked.expected_policy_digest;
+        if !expected.is_empty() && Digest::parse(expected) != Some(digest) {
+            return Err(AskError::Malformed(
+                "it allows under another policy than the expected one",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn verify_denied_status(lane: Lane, status: Option<AdmissionStatus>) -> Result<(), AskError> {
+    let due = match lane {
+        Lane::Fake => AdmissionStatus::NotRequired,
+        Lane::Real | Lane::Unspecified => AdmissionStatus::NotAdmitted,
+    };
+    (status == Some(due))
+        .then_some(())
+        .ok_or(AskError::Malformed(
+            "it denies and its admission status is not that of a denial",
+        ))
+}
+
+/// The reasons of a denial, safe to show.
+fn verify_reasons(reasons: Vec<Reason>) -> Result<Vec<Reason>, AskError> {
+    if reasons.is_empty() {
+        return Err(AskError::Malformed("it denies without a reason"));
+    }
+    verified_reasons(reasons)
+}
+
+/// Any reasons, safe to show.
+pub(crate) fn verified_reasons(reasons: Vec<Reason>) -> Result<Vec<Reason>, AskError> {
+    if reasons.len() > REASONS_MAX {
+        return Err(AskError::Malformed("it has too many reasons"));
+    }
+    let codes: BTreeSet<&str> = reasons.iter().map(|reason| reason.code.as_str()).collect();
+    if codes.len() != reasons.len() {
+        return Err(AskError::Malformed("it has a reason twice"));
+    }
+    reasons
+        .into_iter()
+        .map(|reason| {
+            if !is_code(&reason.code) {
+                return Err(AskError::Malformed("it has a reason without a code"));
+            }
+            Ok(Reason {
+                code: reason.code,
+                message: shown(&reason.message, TEXT_CHARS_MAX),
+                help: shown(&reason.help, TEXT_CHARS_MAX),
+                places: reason
+                    .places
+                    .iter()
+                    .take(PLACES_MAX)
+                    .map(shown_place)
+                    .collect(),
+            })
+        })
+        .collect()
+}
+
+/// `place`, safe to show.
+pub(crate) fn shown_place(place: &Place) -> Place {
+    Place {
+        path: shown(&place.path, PATH_CHARS_MAX),
+        line: place.line,
+        column: place.column,
+    }
+}
+
+/// The time of a message, if it is one.
+pub(crate) fn time(time: &WireTimestamp) -> Option<Timestamp> {
+    let nanos = u32::try_from(time.nanos).ok()?;
+    // Zero is what a server sends that knows no time.
+    (time.seconds > 0)
+        .then(|| Timestamp::from_unix(time.seconds, nanos))
+        .flatten()
+}
+
+/// The digest of a message; `None` when it is empty.
+pub(crate) fn digest(text: &str) -> Result<Option<Digest>, AskError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Digest::parse(text)
+        .map(Some)
+        .ok_or(AskError::Malformed("its policy digest is not a digest"))
+}
+
+/// Whether `id` is a version 7 UUID in its canonical lowercase form.
+fn is_decision_id(id: &str) -> bool {
+    id.len() == 36
+        && id.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            14 => byte == b'7',
+            19 => matches!(byte, b'8' | b'9' | b'a' | b'b'),
+            _ => byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'),
+        })
+}
+
+#[cfg(test)]
+mod tests;

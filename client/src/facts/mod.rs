@@ -1,0 +1,285 @@
+//! The facts of a launch, gathered from what surrounds it.
+//!
+//! One file per source of facts. What could not be looked at stays unstated, which denies, and a
+//! note says why. No secret, no path, and no part of the base URL is in the request or in a note:
+//! where a text of the request would carry one, there is no request at all.
+//!
+//! Deliberately absent: any judgment of policy. That is the server's.
+
+mod admission_file;
+mod arguments;
+mod bounded_file;
+mod bounds;
+mod case;
+mod credentials;
+mod dotenv;
+mod endpoint_scope;
+mod launch;
+mod outcome;
+mod pi;
+mod scan;
+mod surroundings;
+mod target_repository;
+mod task_file;
+mod travel;
+
+use std::time::{Duration, Instant};
+
+use admit_policy::{Digest, facts::EndpointScope as Scope};
+use admit_proto::v1::{
+    AdmitRequest, EndpointScope, FakeBaseline, Fixture, Lane, LocalProvider, Presence, ScanTarget,
+    SecretScan, VisibleCredentials,
+};
+use tokio::{task, time::timeout};
+
+use case::ConfigFile;
+use outcome::Notes;
+use task_file::TaskFiles;
+
+pub use bounds::{Bound, STAGE_MAX};
+pub use launch::{Launch, TargetRepositories};
+pub use outcome::{GatherError, Gathered, Note};
+pub use surroundings::Surroundings;
+
+/// The variable of the base URL, whose value never leaves this host.
+const BASE_URL: &str = "CTO_HARNESS_CASE_LOCAL_BASE_URL";
+const PROVIDER: &str = "CTO_HARNESS_CASE_MODEL_PROVIDER";
+const MODEL: &str = "CTO_HARNESS_CASE_MODEL";
+
+/// Gathers every fact of a launch, within `deadline`.
+///
+/// # Errors
+///
+/// When there is no request that could be asked: the launch does not start.
+pub async fn gather(
+    surroundings: Surroundings,
+    launch: Launch,
+    deadline: Duration,
+) -> Result<Gathered, GatherError> {
+    let start = Instant::now();
+    let base_url = (launch.lane == Lane::Real)
+        .then(|| surroundings.value(BASE_URL)?.to_str().map(str::to_owned))
+        .flatten();
+    // Both run on threads that may wait for a file system or a resolver; neither is waited for
+    // beyond the deadline.
+    let scope = task::spawn_blocking(move || endpoint_scope::resolve(base_url.as_deref()?));
+    let local = task::spawn_blocking(move || gather_local(&surroundings, &launch));
+    let (mut request, mut notes) = timeout(deadline, local)
+        .await
+        .map_err(|_| GatherError::TimedOut)?
+        .map_err(|_| GatherError::BrokeOff)??;
+
+    // A resolver that hangs must not use up the time for the question itself.
+    let patience = (deadline / 2).saturating_sub(start.elapsed());
+    let scope = match timeout(patience, scope).await {
+        Ok(Ok(scope)) => scope,
+        Ok(Err(_)) | Err(_) => None,
+    };
+    if let Some(local_provider) = &mut request.local_provider {
+        local_provider.endpoint_scope = wire_scope(scope).into();
+        let is_due = request.lane == i32::from(Lane::Real)
+            && local_provider.base_url == i32::from(Presence::Present);
+        if is_due && scope.is_none() {
+            notes.add(BASE_URL, "has a host that could not be resolved");
+        }
+    }
+    Ok(Gathered {
+        request,
+        notes: notes.into_vec(),
+    })
+}
+
+/// Everything but the scope of the endpoint.
+fn gather_local(
+    surroundings: &Surroundings,
+    launch: &Launch,
+) -> Result<(AdmitRequest, Notes), GatherError> {
+    let mut notes = Notes::default();
+    let provider = variable_text(surroundings, PROVIDER, Bound::Provider)?;
+    let model = variable_text(surroundings, MODEL, Bound::Model)?;
+    launch.check()?;
+    let config = case::read_config(surroundings, &mut notes)?;
+    let models = pi::read_models(surroundings, &mut notes);
+    let tasks = task_file::read(surroundings, launch.task_file.as_deref(), &mut notes);
+    let is_environment_known = dotenv::is_environment_known(surroundings, &mut notes);
+    let has_command = !surroundings.argv.is_empty();
+    if !has_command {
+        notes.add("COMMAND", "is not given, so its arguments stay unstated");
+    }
+    let generated = GeneratedConfig::search(surroundings, &config, &models);
+    if generated.is_secret_in_case_config {
+        notes.add(
+            "CASE_DATA_DIR",
+            "leads to a config.json with something that looks like a secret; it is not sent",
+        );
+    }
+    let seen_if = |looked: bool, present: bool| match (looked, present) {
+        (_, true) => Presence::Present,
+        (true, false) => Presence::Absent,
+        (false, false) => Presence::Unspecified,
+    };
+    let has_flag = |name| arguments::has_flag(&surroundings.argv, name);
+    let has_override = case::has_override(surroundings);
+    let base_url = surroundings.value(BASE_URL);
+    let request = AdmitRequest {
+        host: launch.host.clone(),
+        run_id: launch.run_id.clone(),
+        lane: launch.lane.into(),
+        stage: launch.stage,
+        dry_run: launch.dry_run,
+        expected_policy_digest: launch.expected_policy.map(text_of).unwrap_or_default(),
+        admission_file_digest: admission_file::digest(surroundings, &mut notes)
+            .map(text_of)
+            .unwrap_or_default(),
+        credential_source_class: launch.credential_source_class.clone(),
+        case_config: (!generated.is_secret_in_case_config)
+            .then(|| config.bytes().map(|bytes| bytes.to_vec().into()))
+            .flatten(),
+        case_model_override: seen_if(is_environment_known, has_override).into(),
+        model_flag: seen_if(has_command, has_flag("model")).into(),
+        agent_flag: seen_if(has_command, has_flag("agent")).into(),
+        visible_credentials: is_environment_known.then(|| VisibleCredentials {
+            names: credentials::visible(surroundings),
+        }),
+        target_repository: target_repository(surroundings, launch, &config, &models, &tasks).into(),
+        secret_scan: Some(secret_scan(surroundings, &tasks, &generated)),
+        fixture: Some(Fixture {
+            kind: launch.fixture.into(),
+        }),
+        fake_baseline: launch
+            .fake_baseline
+            .clone()
+            .map(|run_id| FakeBaseline { run_id }),
+        local_provider: Some(LocalProvider {
+            base_url: seen_if(true, base_url.is_some()).into(),
+            endpoint_scope: EndpointScope::Unspecified.into(),
+            adapter: pi::judge(&models, &provider, &model, base_url).into(),
+            served_model: launch.served_model.into(),
+        }),
+        provider,
+        model,
+    };
+    travel::check(surroundings, &request)?;
+    Ok((request, notes))
+}
+
+fn text_of(digest: Digest) -> String {
+    digest.to_string()
+}
+
+fn variable_text(
+    surroundings: &Surroundings,
+    about: &'static str,
+    bound: Bound,
+) -> Result<String, GatherError> {
+    let Some(value) = surroundings.value(about) else {
+        return Ok(String::new());
+    };
+    value
+        .to_str()
+        .filter(|text| bound.holds(text))
+        .map(str::to_owned)
+        .ok_or(GatherError::OutOfBounds { about, bound })
+}
+
+/// What the search of the generated configuration found.
+struct GeneratedConfig {
+    is_covered: bool,
+    is_secret_in_case_config: bool,
+    is_secret_in_models: bool,
+}
+
+impl GeneratedConfig {
+    /// Searches both files. One that is not there has been looked for, and holds no secret.
+    fn search(surroundings: &Surroundings, config: &ConfigFile, models: &ConfigFile) -> Self {
+        let is_variable = |name: &str| surroundings.value(name).is_some();
+        let has_secret = |file: &ConfigFile| {
+            file.bytes()
+                .is_some_and(|bytes| scan::config_has_secret(bytes, &is_variable))
+        };
+        Self {
+            is_covered: *config != ConfigFile::Unread && *models != ConfigFile::Unread,
+            is_secret_in_case_config: has_secret(config),
+            is_secret_in_models: has_secret(models),
+        }
+    }
+}
+
+fn secret_scan(
+    surroundings: &Surroundings,
+    tasks: &TaskFiles,
+    generated: &GeneratedConfig,
+) -> SecretScan {
+    let searched = [
+        (
+            ScanTarget::Argv,
+            !surroundings.argv.is_empty(),
+            scan::arguments_have_secret(&surroundings.argv),
+        ),
+        (
+            ScanTarget::TaskFile,
+            tasks.is_complete,
+            tasks.texts.iter().any(|text| scan::has_secret(text)),
+        ),
+        (
+            ScanTarget::GeneratedConfig,
+            generated.is_covered,
+            generated.is_secret_in_case_config || generated.is_secret_in_models,
+        ),
+    ];
+    let those = |wanted: fn(bool, bool) -> bool| {
+        searched
+            .into_iter()
+            .filter(|(_, is_covered, has_secret)| wanted(*is_covered, *has_secret))
+            .map(|(target, ..)| target.into())
+            .collect()
+    };
+    SecretScan {
+        covered: those(|is_covered, _| is_covered),
+        findings: those(|_, has_secret| has_secret),
+    }
+}
+
+/// Whether a Target Repository is visible. Absent is said only after everything was searched.
+fn target_repository(
+    surroundings: &Surroundings,
+    launch: &Launch,
+    config: &ConfigFile,
+    models: &ConfigFile,
+    tasks: &TaskFiles,
+) -> Presence {
+    let repositories = match &launch.target_repositories {
+        TargetRepositories::Unstated => return Presence::Unspecified,
+        TargetRepositories::None => return Presence::Absent,
+        TargetRepositories::These(repositories) => repositories,
+    };
+    let texts: Vec<&[u8]> = [config.bytes(), models.bytes()]
+        .into_iter()
+        .flatten()
+        .chain(tasks.texts.iter().map(String::as_bytes))
+        .collect();
+    let is_searched = !surroundings.argv.is_empty()
+        && tasks.is_complete
+        && *config != ConfigFile::Unread
+        && *models != ConfigFile::Unread;
+    if target_repository::is_visible(surroundings, repositories, &texts) {
+        Presence::Present
+    } else if is_searched {
+        Presence::Absent
+    } else {
+        Presence::Unspecified
+    }
+}
+
+fn wire_scope(scope: Option<Scope>) -> EndpointScope {
+    match scope {
+        None => EndpointScope::Unspecified,
+        Some(Scope::Loopback) => EndpointScope::Loopback,
+        Some(Scope::Private) => EndpointScope::Private,
+        Some(Scope::Tailnet) => EndpointScope::Tailnet,
+        Some(Scope::Public) => EndpointScope::Public,
+    }
+}
+
+#[cfg(test)]
+mod tests;

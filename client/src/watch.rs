@@ -1,0 +1,120 @@
+//! The changes of the policy, as they come.
+
+use admit_proto::v1::{PairChanged, PairState, WatchPolicyResponse, watch_policy_response::Event};
+use tonic::Streaming;
+
+use crate::{
+    answer::{digest, verified_reasons},
+    ask::AskError,
+};
+
+/// An open stream of changes.
+#[derive(Debug)]
+pub struct Watch {
+    stream: Streaming<WatchPolicyResponse>,
+}
+
+impl Watch {
+    pub(crate) fn new(stream: Streaming<WatchPolicyResponse>) -> Self {
+        Self { stream }
+    }
+
+    /// The next event; `None` when the server ended the stream. There is no deadline: a policy may
+    /// stay as it is for months. A connection that is dead is noticed within 15 s.
+    ///
+    /// A pair whose state is not known is [`PairState::Revoked`]; an event that is not known is
+    /// passed over.
+    ///
+    /// # Errors
+    ///
+    /// When the stream fails, or an event is malformed. Whoever followed a pair takes it for
+    /// revoked then.
+    pub async fn next(&mut self) -> Result<Option<Event>, AskError> {
+        loop {
+            let message = self
+                .stream
+                .message()
+                .await
+                .map_err(|status| AskError::from_status(&status))?;
+            let Some(message) = message else {
+                return Ok(None);
+            };
+            match message.event {
+                Some(Event::PairChanged(change)) => {
+                    return verified(change).map(|change| Some(Event::PairChanged(change)));
+                }
+                Some(Event::PolicyChanged(change)) => {
+                    digest(&change.digest)?;
+                    return Ok(Some(Event::PolicyChanged(change)));
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+fn verified(change: PairChanged) -> Result<PairChanged, AskError> {
+    let digest = digest(&change.policy_digest)?;
+    let reasons = verified_reasons(change.reasons)?;
+    let state = match PairState::try_from(change.state) {
+        Ok(PairState::Admitted) if !reasons.is_empty() => {
+            return Err(AskError::Malformed(
+                "it admits a pair and has reasons against it",
+            ));
+        }
+        Ok(PairState::Admitted) if digest.is_none() => {
+            return Err(AskError::Malformed("it admits a pair and names no policy"));
+        }
+        Ok(PairState::Admitted) => PairState::Admitted,
+        Ok(PairState::Unspecified | PairState::Revoked) | Err(_) => PairState::Revoked,
+    };
+    Ok(PairChanged {
+        state: state.into(),
+        reasons,
+        policy_digest: change.policy_digest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(state: i32) -> PairChanged {
+        PairChanged {
+            state,
+            reasons: Vec::new(),
+            policy_digest: "0a".repeat(32),
+        }
+    }
+
+    #[test]
+    fn an_unknown_state_is_a_revocation() {
+        for (state, expected) in [
+            (0, PairState::Revoked),
+            (1, PairState::Admitted),
+            (2, PairState::Revoked),
+            (3, PairState::Revoked),
+            (-1, PairState::Revoked),
+        ] {
+            assert_eq!(verified(change(state)).unwrap().state(), expected);
+        }
+    }
+
+    #[test]
+    fn an_admission_without_a_policy_or_with_reasons_is_malformed() {
+        let without = PairChanged {
+            policy_digest: String::new(),
+            ..change(1)
+        };
+        let with_reason = PairChanged {
+            reasons: vec![admit_proto::v1::Reason {
+                code: "review-due".into(),
+                ..Default::default()
+            }],
+            ..change(1)
+        };
+        for change in [without, with_reason] {
+            assert!(matches!(verified(change), Err(AskError::Malformed(_))));
+        }
+    }
+}

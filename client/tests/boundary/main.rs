@@ -1,0 +1,17 @@
+//! The border to the server: what the library and the command make of every kind of answer.
+//!
+//! The modules say `cfg(test)` so that clippy knows their functions for parts of tests.
+
+#[cfg(feature = "command")]
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod library;
+#[cfg(feature = "command")]
+#[cfg(test)]
+mod reading;
+#[cfg(feature = "command")]
+#[cfg(test)]
+mod scene;
+#[cfg(test)]
+mod stub;
