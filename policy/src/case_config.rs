@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 use crate::{
     json::{self, JsonError, Node, Value},
     pair::{SILENT_MODEL, SILENT_PROVIDER},
-    secret,
 };
 
 /// Largest `config.json`, in bytes.
@@ -153,12 +152,6 @@ impl CaseConfig {
                 Resolution::Error => false,
             })
             .collect()
-    }
-
-    /// Whether a text of the config, with its escapes resolved, looks like a secret.
-    #[must_use]
-    pub fn has_secret(&self) -> bool {
-        self.root.any_text(&secret::is_present)
     }
 
     /// The entry of `models`, if `models` is an object that has it. JavaScript finds no such entry

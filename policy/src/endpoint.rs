@@ -7,6 +7,13 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+/// How much of a URL is looked at, in bytes. Every look is bounded, so that the time of a search grows
+/// with the length of its text and no faster.
+const URL_BYTES_MAX: usize = 512;
+
+/// Longest host name, in bytes; what is longer names no host that could be known.
+const HOST_BYTES_MAX: usize = 255;
+
 const PRIVATE_SUFFIXES: [&str; 3] = [".ts.net", ".local", ".internal"];
 
 /// The span of every endpoint in `text`, in order.
@@ -45,7 +52,8 @@ fn urls(text: &str) -> impl Iterator<Item = Url<'_>> {
             return None;
         }
         let authority_start = colon + mark.len();
-        let rest = text.get(authority_start..)?;
+        let looked_at = text.len().min(authority_start + URL_BYTES_MAX);
+        let rest = text.get(authority_start..text.floor_char_boundary(looked_at))?;
         let end = rest
             .find(|c: char| {
                 c.is_whitespace() || matches!(c, '`' | '"' | '\'' | '<' | '>' | ')' | ',')
@@ -61,6 +69,9 @@ fn urls(text: &str) -> impl Iterator<Item = Url<'_>> {
 }
 
 fn is_endpoint_authority(authority: &str) -> bool {
+    if authority.len() > HOST_BYTES_MAX {
+        return true;
+    }
     if authority.contains(['@', '%', '[', ':']) || !authority.is_ascii() {
         return true;
     }
@@ -121,6 +132,20 @@ mod tests {
         ] {
             assert!(find(text).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_long_text_of_urls_is_searched_in_linear_time() {
+        // With a look that is not bounded this takes minutes.
+        assert!(find(&"a://".repeat(256 * 1024)).len() < 1024 * 1024);
+    }
+
+    #[test]
+    fn an_authority_that_is_too_long_is_an_endpoint() {
+        let host = |length: usize| alloc::format!("https://{}.example.com/", "a".repeat(length));
+        assert!(find(&host(255 - ".example.com".len())).is_empty());
+        assert_eq!(find(&host(256 - ".example.com".len())).len(), 1);
+        assert_eq!(find(&host(4096)).len(), 1);
     }
 
     #[test]

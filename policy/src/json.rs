@@ -75,18 +75,6 @@ impl Node {
         }
     }
 
-    /// Whether `wanted` holds for any key or text in this value.
-    pub fn any_text(&self, wanted: &impl Fn(&str) -> bool) -> bool {
-        match &self.value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => false,
-            Value::String(text) => wanted(text),
-            Value::Array(items) => items.iter().any(|item| item.any_text(wanted)),
-            Value::Object(members) => members
-                .iter()
-                .any(|member| wanted(&member.key) || member.value.any_text(wanted)),
-        }
-    }
-
     /// Whether JavaScript takes the value for true.
     #[must_use]
     pub fn is_truthy(&self) -> bool {
@@ -293,20 +281,11 @@ fn malformed(slice: &str, start: usize, error: &serde_json::Error) -> JsonError 
     let message = full
         .split_once(" at line ")
         .map_or(full.as_str(), |(message, _)| message);
-    let at = start.saturating_add(within.min(slice.len()));
+    let at = slice.floor_char_boundary(within);
     JsonError::Malformed {
-        at: floor_char_boundary(slice, start, at),
+        at: start.saturating_add(at),
         message: message.into(),
     }
-}
-
-/// The last character boundary of `slice` (which stands at `start`) at or before `at`.
-fn floor_char_boundary(slice: &str, start: usize, at: usize) -> usize {
-    let within = at.saturating_sub(start);
-    (0..=within)
-        .rev()
-        .find(|index| slice.is_char_boundary(*index))
-        .map_or(start, |index| start.saturating_add(index))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! environment are compile errors here and not a matter of discipline. In reading order:
 //!
 //! - [`text`], [`finding`]: places in a document, and what is wrong there
-//! - [`secret`], [`endpoint`]: what must never stand in a document or a request
+//! - [`secret`], [`endpoint`], [`escape`]: what must never stand in a document or a request
 //! - [`json`], [`document`]: from bytes to a decision record, an admission, work items
 //! - [`snapshot`]: everything read at one moment, with its digest and its contradictions
 //! - [`case_config`]: how Case itself resolves a model
@@ -24,6 +24,7 @@ pub mod decide;
 pub mod digest;
 pub mod document;
 pub mod endpoint;
+pub mod escape;
 pub mod facts;
 pub mod finding;
 pub mod gate;

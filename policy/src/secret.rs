@@ -93,6 +93,11 @@ const SECRET_NAMES: [&str; 13] = [
 
 /// Shortest assigned value that counts, in bytes.
 const ASSIGNED_BYTES_MIN: usize = 8;
+/// How much of an assigned value is looked at, in bytes. Every look is bounded, so that the time of a
+/// search grows with the length of its text and no faster.
+const ASSIGNED_BYTES_LOOKED_AT: usize = 256;
+/// Longest header of a JSON Web Token, in bytes.
+const JWT_HEADER_BYTES_MAX: usize = 1024;
 
 /// Every place in `text` that looks like a secret, in order.
 #[must_use]
@@ -177,7 +182,8 @@ fn jwt_end(bytes: &[u8], at: usize) -> Option<usize> {
     if !bytes.get(at..)?.starts_with(b"eyJ") {
         return None;
     }
-    let header = run_end(bytes, at, is_word);
+    let header_limit = at.saturating_add(JWT_HEADER_BYTES_MAX).min(bytes.len());
+    let header = run_end(bytes.get(..header_limit)?, at, is_word);
     let payload = run_end(bytes, past_dot(bytes, header)?, is_word);
     let signature_start = past_dot(bytes, payload)?;
     let end = run_end(bytes, signature_start, is_word);
@@ -252,9 +258,7 @@ fn url_password_end(text: &str, at: usize) -> Option<usize> {
 
 /// `name: value` or `name=value`, seen from the sign between them; the span is the value.
 fn assignment(text: &str, sign: usize) -> Option<Secret> {
-    let before = text
-        .get(..sign)?
-        .trim_end_matches([' ', '\t', '"', '\'', '`']);
+    let before = text.get(..sign)?.trim_end_matches(BETWEEN);
     let name_start = before
         .bytes()
         .rposition(|byte| !is_word(byte))
@@ -263,20 +267,39 @@ fn assignment(text: &str, sign: usize) -> Option<Secret> {
         return None;
     }
     let after = text.get(sign.saturating_add(1)..)?;
-    let value_from = after.trim_start_matches([' ', '\t', '"', '\'', '`']);
+    let value_from = after.trim_start_matches(BETWEEN);
     let start = text.len().saturating_sub(value_from.len());
-    let length = value_from
-        .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | ';' | '}' | ')'))
-        .unwrap_or(value_from.len());
-    let value = value_from.get(..length)?;
+    let value_end =
+        |limit: usize| run_end(text.as_bytes().get(..limit)?, start, is_value).checked_sub(start);
+    let looked_at = start
+        .saturating_add(ASSIGNED_BYTES_LOOKED_AT)
+        .min(text.len());
+    let value = value_from.as_bytes().get(..value_end(looked_at)?)?;
     let looks_secret = value.len() >= ASSIGNED_BYTES_MIN
-        && value.bytes().any(|byte| byte.is_ascii_digit())
-        && value.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && !value.starts_with(['$', '<', '{']);
-    looks_secret.then(|| Secret {
-        span: start..start.saturating_add(length),
+        && value.iter().any(u8::is_ascii_digit)
+        && value.iter().any(u8::is_ascii_alphabetic)
+        && !matches!(value.first(), Some(b'$' | b'<' | b'{'));
+    if !looks_secret {
+        return None;
+    }
+    Some(Secret {
+        span: start..start.saturating_add(value_end(text.len())?),
         shape: SecretShape::Assignment,
     })
+}
+
+/// What may stand between a name, the sign of assignment and the value; a backslash too, for JSON
+/// within a text.
+const BETWEEN: [char; 6] = [' ', '\t', '"', '\'', '`', '\\'];
+
+/// Whether the byte can be part of an assigned value. Bytes of other alphabets can, so that a value
+/// ends between characters.
+fn is_value(byte: u8) -> bool {
+    !(byte.is_ascii_whitespace()
+        || matches!(
+            byte,
+            b'"' | b'\'' | b'`' | b',' | b';' | b'}' | b')' | b'\\'
+        ))
 }
 
 fn is_secret_name(name: &str) -> bool {
@@ -339,6 +362,7 @@ mod tests {
             "\"api_key\": \"s3cr3t-value\"",
             "password=s3cr3t-value",
             "`X-Api-Key`: `s3cr3t-value`",
+            r#"{\"api_key\": \"s3cr3t-value\"}"#,
         ] {
             let found = find(text);
             assert_eq!(found.len(), 1, "{text}");
@@ -378,6 +402,23 @@ mod tests {
             let short: String = format!("{prefix}{}", "a".repeat(tail_min - 1));
             assert!(is_present(&long), "{long}");
             assert!(!is_present(&short), "{short}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_of_false_starts_is_searched_in_linear_time() {
+        // With a look that is not bounded these take minutes.
+        for start in [
+            "token=",
+            "eyJ-",
+            "eyJ.",
+            "sk-",
+            "bearer ",
+            "a://",
+            "-----BEGIN",
+            "?key=",
+        ] {
+            assert!(find(&start.repeat(1024 * 1024 / start.len())).len() < 1024 * 1024);
         }
     }
 

@@ -40,6 +40,13 @@ impl<'a> Source<'a> {
             .collect();
         hidden.extend(endpoint::find(text));
         hidden.sort_by_key(|span| span.start);
+        hidden.dedup_by(|next, kept| {
+            let overlaps = next.start <= kept.end;
+            if overlaps {
+                kept.end = kept.end.max(next.end);
+            }
+            overlaps
+        });
         Self {
             path: Arc::clone(path),
             text,
@@ -103,6 +110,13 @@ impl<'a> Source<'a> {
         (line, self.line_starts.get(line).copied().unwrap_or(0))
     }
 
+    /// The hidden span that `offset` is in.
+    fn hidden_at(&self, offset: usize) -> Option<&Range<usize>> {
+        let after = self.hidden.partition_point(|hidden| hidden.start <= offset);
+        let hidden = self.hidden.get(after.checked_sub(1)?)?;
+        hidden.contains(&offset).then_some(hidden)
+    }
+
     fn excerpt(&self, span: &Range<usize>) -> Excerpt {
         let (_, line_start) = self.line_at(span.start);
         let rest = self.text.get(line_start..).unwrap_or_default();
@@ -117,7 +131,7 @@ impl<'a> Source<'a> {
         for (at, character) in line.char_indices().skip(skipped).take(EXCERPT_CHARS_MAX) {
             let offset = line_start.saturating_add(at);
             let underlined = span.start <= offset && offset < span.end;
-            if let Some(hidden) = self.hidden.iter().find(|hidden| hidden.contains(&offset)) {
+            if let Some(hidden) = self.hidden_at(offset) {
                 shown.blot(hidden.start, underlined);
             } else {
                 shown.character(character, underlined);

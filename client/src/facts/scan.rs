@@ -7,13 +7,12 @@
 use std::ffi::OsString;
 
 use admit_policy::{
+    escape::any_reading,
     facts::is_credential_variable,
     json::{self, Node, Value},
     secret,
 };
 
-/// How often escapes are resolved: JSON in a text of JSON in a text of JSON.
-const ESCAPE_LEVELS: usize = 3;
 /// Values that stand where a secret would and are none.
 const PLACEHOLDERS: [&str; 5] = ["", "none", "EMPTY", "ollama", "dummy"];
 /// Keys that take a secret, in lower case without `_` and `-`.
@@ -43,58 +42,6 @@ const SECRET_KEYS: [&str; 20] = [
 /// Whether `text`, as written or with its escapes resolved, has something that looks like a secret.
 pub(super) fn has_secret(text: &str) -> bool {
     any_reading(text, secret::is_present)
-}
-
-/// Whether `wanted` holds for `text` as written or with its escapes resolved.
-pub(super) fn any_reading(text: &str, wanted: impl Fn(&str) -> bool) -> bool {
-    let mut reading = text.to_owned();
-    for _ in 0..ESCAPE_LEVELS {
-        if wanted(&reading) {
-            return true;
-        }
-        if !reading.contains('\\') {
-            return false;
-        }
-        reading = unescaped(&reading);
-    }
-    wanted(&reading)
-}
-
-/// `text` with every escape of JSON resolved, whether or not `text` is JSON.
-fn unescaped(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text.chars();
-    while let Some(character) = rest.next() {
-        if character != '\\' {
-            plain.push(character);
-            continue;
-        }
-        match rest.next() {
-            Some('u') => {
-                let digits: String = rest.clone().take(4).collect();
-                let code = u32::from_str_radix(&digits, 16).ok();
-                match code.and_then(char::from_u32) {
-                    Some(escaped) if digits.len() == 4 => {
-                        plain.push(escaped);
-                        rest = skip(rest, 4);
-                    }
-                    Some(_) | None => plain.push('u'),
-                }
-            }
-            Some('n' | 'r') => plain.push('\n'),
-            Some('t') => plain.push('\t'),
-            Some(escaped) => plain.push(escaped),
-            None => {}
-        }
-    }
-    plain
-}
-
-fn skip(mut characters: std::str::Chars<'_>, count: usize) -> std::str::Chars<'_> {
-    for _ in 0..count {
-        characters.next();
-    }
-    characters
 }
 
 /// Whether the arguments have something that looks like a secret, each by itself or a flag with the
@@ -195,7 +142,6 @@ mod tests {
         for text in ["", "\\", "\\u", "\\u00", "\\ud800", "a\\u00e9b\\q"] {
             assert!(!has_secret(text), "{text}");
         }
-        assert_eq!(unescaped(r"\u0041\/\n\\\u00"), "A/\n\\u00");
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Surroundings, scan};
+use admit_policy::escape::any_reading;
+
+use super::Surroundings;
 
 /// Every way in which a repository's path may be written.
 fn spellings(surroundings: &Surroundings, repository: &Path) -> Vec<Vec<u8>> {
@@ -69,7 +71,7 @@ fn mentions(text: &[u8], spellings: &[Vec<u8>]) -> bool {
     let stands_in = |text: &[u8]| spellings.iter().any(|path| names(text, path));
     stands_in(text)
         || (text.contains(&b'\\')
-            && scan::any_reading(&String::from_utf8_lossy(text), |reading| {
+            && any_reading(&String::from_utf8_lossy(text), |reading| {
                 stands_in(reading.as_bytes())
             }))
 }

@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 
-use admit_policy::secret;
+use admit_policy::{escape::any_reading, secret};
 use admit_proto::v1::AdmitRequest;
 
-use super::{BASE_URL, GatherError, MODEL, PROVIDER, Surroundings, scan};
+use super::{BASE_URL, GatherError, MODEL, PROVIDER, Surroundings};
 
 /// Whether every text of the request may leave this host.
 pub(super) fn check(
@@ -45,7 +45,7 @@ pub(super) fn check(
         .iter()
         .chain([&("config.json", &*config)])
         .try_for_each(|(about, text)| {
-            if scan::any_reading(text, |reading| reading.contains(base_url)) {
+            if any_reading(text, |reading| reading.contains(base_url)) {
                 Err(GatherError::BaseUrl { about })
             } else {
                 Ok(())

@@ -6,7 +6,7 @@
 use alloc::{borrow::ToOwned as _, format, string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 
-use super::{decode, forbidden};
+use super::{FINDINGS_MAX, decode, forbidden};
 use crate::{
     digest::Digest,
     finding::{Finding, FindingCode, Place},
@@ -255,15 +255,14 @@ impl<'a, 's> Object<'a, 's> {
     /// Hands over the findings, with one for each field that nobody took.
     fn close(self, findings: &mut Vec<Finding>) {
         findings.extend(self.findings);
-        for member in self.members {
-            if !self.taken.contains(&member.key.as_str()) {
-                let message = format!("the field {} is not known", Source::quote(&member.key));
-                findings.push(self.source.finding(
-                    FindingCode::FieldUnknown,
-                    &member.key_span,
-                    message,
-                ));
-            }
+        let unknown = self
+            .members
+            .iter()
+            .filter(|member| !self.taken.contains(&member.key.as_str()));
+        for member in unknown.take(FINDINGS_MAX) {
+            let message = format!("the field {} is not known", Source::quote(&member.key));
+            let code = FindingCode::FieldUnknown;
+            findings.push(self.source.finding(code, &member.key_span, message));
         }
     }
 
@@ -276,6 +275,9 @@ impl<'a, 's> Object<'a, 's> {
     }
 
     fn report(&mut self, code: FindingCode, span: &Range<usize>, message: &str) {
+        if self.findings.len() >= FINDINGS_MAX {
+            return;
+        }
         self.findings
             .push(self.source.finding(code, span, message.to_owned()));
     }

@@ -11,7 +11,10 @@ use alloc::{
 };
 use core::ops::Range;
 
-use super::outline::{Block, Inline, InlineKind, Item};
+use super::{
+    FINDINGS_MAX,
+    outline::{Block, Inline, InlineKind, Item},
+};
 use crate::{
     finding::{Finding, FindingCode},
     text::{Source, is_invisible},
@@ -150,6 +153,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn report(&mut self, code: FindingCode, span: &Range<usize>, message: &str) {
+        if self.findings.len() >= FINDINGS_MAX {
+            return;
+        }
         self.findings
             .push(self.source.finding(code, span, message.to_owned()));
     }

@@ -8,6 +8,7 @@ use alloc::{borrow::ToOwned as _, format, sync::Arc, vec::Vec};
 use core::ops::Range;
 
 use super::{
+    FINDINGS_MAX,
     current_state::{self, CurrentState, Key},
     decode, forbidden, front_matter,
     outline::outline,
@@ -100,6 +101,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn report(&mut self, code: FindingCode, span: &Range<usize>, message: &str) {
+        if self.findings.len() >= FINDINGS_MAX {
+            return;
+        }
         self.findings
             .push(self.source.finding(code, span, message.to_owned()));
     }

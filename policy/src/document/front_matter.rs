@@ -15,6 +15,8 @@ use crate::{
 
 const LIFECYCLE_KEY: &str = "lifecycle_classification";
 const LIFECYCLE_SOT: &str = "sot";
+/// Largest front matter, in bytes.
+const FRONT_MATTER_BYTES_MAX: usize = 64 * 1024;
 /// Deepest nesting of the front matter.
 const DEPTH_MAX: usize = 16;
 
@@ -50,6 +52,10 @@ pub(super) fn split(text: &str) -> Option<Split> {
 /// Checks that the front matter says that the document is SOT.
 pub(super) fn check(source: &Source<'_>, split: &Split) -> Option<Finding> {
     let yaml = source.text().get(split.yaml.clone()).unwrap_or_default();
+    if yaml.len() > FRONT_MATTER_BYTES_MAX {
+        let message = format!("the front matter has more than {FRONT_MATTER_BYTES_MAX} bytes");
+        return Some(source.finding(FindingCode::FrontMatterInvalid, &(0..3), message));
+    }
     let entries = match entries(yaml) {
         Ok(entries) => entries,
         Err(fault) => {

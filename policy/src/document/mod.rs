@@ -32,6 +32,9 @@ pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 /// Longest admission file, in bytes.
 pub const ADMISSION_BYTES_MAX: usize = 64 * 1024;
 
+/// Most findings of one kind of check in one document; one is enough to make it invalid.
+pub const FINDINGS_MAX: usize = 100;
+
 /// What a file of the policy directory is, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -86,14 +89,20 @@ fn decode<'a>(path: &Arc<str>, bytes: &'a [u8]) -> Result<&'a str, Finding> {
 
 /// Findings for every secret and endpoint, anywhere in the document.
 fn forbidden(source: &Source<'_>) -> Vec<Finding> {
-    let secrets = secret::find(source.text()).into_iter().map(|found| {
-        let message = format!("this looks like {}", found.shape.describe());
-        source.finding(FindingCode::SecretFound, &found.span, message)
-    });
-    let endpoints = endpoint::find(source.text()).into_iter().map(|span| {
-        let message = "this is the address of an endpoint".to_owned();
-        source.finding(FindingCode::EndpointFound, &span, message)
-    });
+    let secrets = secret::find(source.text())
+        .into_iter()
+        .take(FINDINGS_MAX)
+        .map(|found| {
+            let message = format!("this looks like {}", found.shape.describe());
+            source.finding(FindingCode::SecretFound, &found.span, message)
+        });
+    let endpoints = endpoint::find(source.text())
+        .into_iter()
+        .take(FINDINGS_MAX)
+        .map(|span| {
+            let message = "this is the address of an endpoint".to_owned();
+            source.finding(FindingCode::EndpointFound, &span, message)
+        });
     secrets.chain(endpoints).collect()
 }
 

@@ -50,7 +50,7 @@ pub(super) enum InlineKind {
     Code(String),
     /// Running text; emphasis and links show only as their text.
     Text(String),
-    /// Inline HTML, a comment included: nothing that a reader sees.
+    /// Inline HTML, a comment included, or an image: no text that a reader sees.
     Html,
 }
 
@@ -82,6 +82,8 @@ struct Builder {
     blocks: Vec<Block>,
     /// Open blocks: how deep the reader is.
     depth: usize,
+    /// Open images: their text stands in for what a reader sees.
+    images: usize,
     heading: Option<(String, Range<usize>)>,
     paragraph: Option<(Vec<Inline>, Range<usize>)>,
     list: Option<OpenList>,
@@ -131,6 +133,10 @@ impl Builder {
 
     fn start(&mut self, tag: &Tag<'_>, span: Range<usize>) {
         if is_inline(tag) {
+            if matches!(tag, Tag::Image { .. }) {
+                self.inline(InlineKind::Html, span);
+                self.images = self.images.saturating_add(1);
+            }
             return;
         }
         match (tag, self.depth) {
@@ -155,6 +161,9 @@ impl Builder {
 
     fn end(&mut self, tag: TagEnd) {
         if is_inline_end(tag) {
+            if tag == TagEnd::Image {
+                self.images = self.images.saturating_sub(1);
+            }
             return;
         }
         self.depth = self.depth.saturating_sub(1);
@@ -231,6 +240,9 @@ impl Builder {
     }
 
     fn inline(&mut self, kind: InlineKind, span: Range<usize>) {
+        if self.images > 0 {
+            return;
+        }
         if let Some((text, _)) = &mut self.heading {
             match kind {
                 InlineKind::Code(piece) | InlineKind::Text(piece) => text.push_str(&piece),
@@ -320,6 +332,7 @@ mod tests {
             ("| a |\n|---|\n| b |\n", "p | a | |---| | b |\n"),
             ("* one\n+ two\n- three\n", "- one\n- two\n- three\n"),
             ("- one <!-- two --> three\n", "- one  three\n"),
+            ("- one ![two `2` *two*](x) three\n", "- one  three\n"),
             ("a\r\n\r\n- one\r\n", "p a\n- one\n"),
             ("-\tone\n", "- one\n"),
         ] {

@@ -6,7 +6,7 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 
 use super::{
-    decode, forbidden, front_matter,
+    FINDINGS_MAX, decode, forbidden, front_matter,
     outline::{Block, Inline, InlineKind, outline, visible_text},
 };
 use crate::{
@@ -71,11 +71,10 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> (Vec<WorkItem>, Vec<Finding>) {
             (Block::Paragraph { .. } | Block::List { .. } | Block::Other, _) => {}
         }
     }
-    for (item, span) in &items {
-        if item.status.is_none() {
-            let message = format!("{} has no status", item.id);
-            findings.push(source.finding(FindingCode::WorkItemStatusMissing, span, message));
-        }
+    let without_status = items.iter().filter(|(item, _)| item.status.is_none());
+    for (item, span) in without_status.take(FINDINGS_MAX) {
+        let message = format!("{} has no status", item.id);
+        findings.push(source.finding(FindingCode::WorkItemStatusMissing, span, message));
     }
     findings.sort_by(|a, b| a.place.cmp(&b.place));
     (items.into_iter().map(|(item, _)| item).collect(), findings)

@@ -4,7 +4,8 @@ use alloc::string::String;
 
 use super::{LaunchView, Objection};
 use crate::{
-    facts::{FixtureKind, Presence, ScanTarget},
+    escape::any_reading,
+    facts::{Facts, FixtureKind, Presence, ScanTarget},
     pair::FAKE_PROVIDER,
     secret,
 };
@@ -45,7 +46,7 @@ pub(super) fn secret_detected(launch: &LaunchView<'_>) -> Option<Objection> {
         .is_some_and(|scan| !scan.findings.is_empty());
     if found_by_caller {
         Some(Objection::new("the caller's search found a secret"))
-    } else if request_has_secret(launch) {
+    } else if request_has_secret(launch.facts) {
         Some(Objection::new(
             "the request itself has something that looks like a secret",
         ))
@@ -55,8 +56,7 @@ pub(super) fn secret_detected(launch: &LaunchView<'_>) -> Option<Objection> {
 }
 
 /// Searches every text and every byte that the caller sent.
-fn request_has_secret(launch: &LaunchView<'_>) -> bool {
-    let facts = launch.facts;
+fn request_has_secret(facts: &Facts) -> bool {
     let texts = [
         &facts.host,
         &facts.run_id,
@@ -73,10 +73,8 @@ fn request_has_secret(launch: &LaunchView<'_>) -> bool {
     let in_config = facts
         .case_config
         .as_deref()
-        .is_some_and(|bytes| secret::is_present(&String::from_utf8_lossy(bytes)));
-    // An escape such as `\u0073` hides a secret from a search of the raw bytes.
-    let behind_escapes = matches!(&launch.config, Some(Ok(config)) if config.has_secret());
-    in_texts || in_config || behind_escapes
+        .is_some_and(|bytes| any_reading(&String::from_utf8_lossy(bytes), secret::is_present));
+    in_texts || in_config
 }
 
 pub(super) fn fixture_out_of_scope(launch: &LaunchView<'_>) -> Option<Objection> {
