@@ -10,7 +10,7 @@ use admit_proto::v1::{AdmissionStatus, AdmitRequest, AdmitResponse, Lane, Place,
 use prost_types::Timestamp as WireTimestamp;
 
 use crate::{
-    ask::AskError,
+    failure::AskError,
     shown::{TEXT_CHARS_MAX, is_code, shown},
 };
 

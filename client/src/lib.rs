@@ -3,7 +3,7 @@
 //! In reading order:
 //!
 //! - [`endpoint`]: where the server is
-//! - [`ask`]: the client of every call, and every way in which a call fails
+//! - [`ask`], [`failure`]: the client of every call, and every way in which a call fails
 //! - [`answer`]: ALLOW, which exists only after verification, and DENY
 //! - [`watch`]: the changes of the policy
 //! - [`facts`]: what there is to know about a launch, gathered from what surrounds it
@@ -17,11 +17,13 @@ pub mod answer;
 pub mod ask;
 pub mod endpoint;
 pub mod facts;
+pub mod failure;
 mod policy;
 mod shown;
 pub mod watch;
 
 pub use answer::{Allowed, Answer, Denied};
-pub use ask::{AskError, Client, FieldViolation};
+pub use ask::Client;
 pub use endpoint::{Endpoint, EndpointError};
+pub use failure::{AskError, FieldViolation};
 pub use watch::Watch;

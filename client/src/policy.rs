@@ -4,7 +4,7 @@ use admit_proto::v1::{Finding, Pair, PairState, Policy, WorkItem};
 
 use crate::{
     answer::{digest, shown_place, verified_reasons},
-    ask::AskError,
+    failure::AskError,
     shown::{TEXT_CHARS_MAX, is_code, shown},
 };
 

@@ -5,7 +5,7 @@ use tonic::Streaming;
 
 use crate::{
     answer::{digest, verified_reasons},
-    ask::AskError,
+    failure::AskError,
 };
 
 /// An open stream of changes.

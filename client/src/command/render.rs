@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use admit_client::{AskError, ask::code_name};
+use admit_client::{AskError, failure::code_name};
 use admit_policy::Timestamp;
 use admit_proto::v1::{Place, Reason};
 use anstyle::{AnsiColor, Style};

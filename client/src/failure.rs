@@ -1,0 +1,188 @@
+//! Every way in which a call fails. A failure is no answer, and no answer never starts anything.
+
+use tonic::{Code, Status, TimeoutExpired};
+use tonic_types::StatusExt as _;
+
+use crate::shown::{TEXT_CHARS_MAX, shown};
+
+/// Most field violations of one failure.
+const VIOLATIONS_MAX: usize = 64;
+/// The domain of the failures of the contract.
+const ERROR_DOMAIN: &str = "admit.v1";
+
+/// Why there is no answer. Each of these denies.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The server cannot be reached, or the connection broke.
+    #[error("no connection to the server: {0}")]
+    Unreachable(String),
+    /// The deadline passed.
+    #[error("no answer within the deadline")]
+    TimedOut,
+    /// The server answered with a failure.
+    #[error("the server failed: {}", describe_failure(*code, reason.as_deref(), message))]
+    Failed {
+        /// The gRPC code.
+        code: Code,
+        /// The reason of the contract, such as `REQUEST_INVALID`; `None` when it states none.
+        reason: Option<String>,
+        /// The server's own words, bounded and printable.
+        message: String,
+        /// The fields that are at fault.
+        violations: Vec<FieldViolation>,
+    },
+    /// The answer has not the form that the contract gives it.
+    #[error("the answer is malformed: {0}")]
+    Malformed(&'static str),
+}
+
+/// A field of the request that is at fault. Both texts are bounded and printable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// The path of the field.
+    pub field: String,
+    /// What is wrong with it.
+    pub description: String,
+}
+
+impl AskError {
+    pub(crate) fn from_status(status: &Status) -> Self {
+        let message = shown(status.message(), TEXT_CHARS_MAX);
+        // A status with a source was made on this side; one of the server has none.
+        let source = std::error::Error::source(status);
+        if causes(source).any(|cause| cause.is::<TimeoutExpired>()) {
+            return Self::TimedOut;
+        }
+        if let Some(root) = causes(source).last() {
+            return Self::Unreachable(shown(&root.to_string(), TEXT_CHARS_MAX));
+        }
+        let details = status.get_error_details();
+        let reason = details
+            .error_info()
+            .filter(|info| info.domain == ERROR_DOMAIN && is_reason(&info.reason))
+            .map(|info| info.reason.clone());
+        // The server was told the deadline and may notice first, in the words of its transport.
+        if reason.is_none() && matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled) {
+            return Self::TimedOut;
+        }
+        let violations = details
+            .bad_request()
+            .map(|bad| bad.field_violations.as_slice())
+            .unwrap_or_default()
+            .iter()
+            .take(VIOLATIONS_MAX)
+            .map(|violation| FieldViolation {
+                field: shown(&violation.field, TEXT_CHARS_MAX),
+                description: shown(&violation.description, TEXT_CHARS_MAX),
+            })
+            .collect();
+        Self::Failed {
+            code: status.code(),
+            reason,
+            message,
+            violations,
+        }
+    }
+}
+
+/// `source` and everything that it came from.
+fn causes<'a>(
+    source: Option<&'a (dyn std::error::Error + 'static)>,
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(source, |cause| cause.source())
+}
+
+fn is_reason(reason: &str) -> bool {
+    const REASON_BYTES_MAX: usize = 63;
+    (1..=REASON_BYTES_MAX).contains(&reason.len())
+        && reason
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+fn describe_failure(code: Code, reason: Option<&str>, message: &str) -> String {
+    let name = reason.unwrap_or_else(|| code_name(code));
+    if message.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}: {message}")
+    }
+}
+
+/// The name of a gRPC code, as the specification writes it.
+#[must_use]
+pub fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::{ErrorDetails, StatusExt as _};
+
+    use super::*;
+
+    #[test]
+    fn a_failure_keeps_its_reason_and_its_fields() {
+        let mut details = ErrorDetails::with_error_info("REQUEST_INVALID", "admit.v1", []);
+        details.add_bad_request_violation("run_id", "is\u{7} empty");
+        let status =
+            Status::with_error_details(Code::InvalidArgument, "one field is at fault", details);
+        let error = AskError::from_status(&status);
+        assert_eq!(
+            error.to_string(),
+            "the server failed: REQUEST_INVALID: one field is at fault"
+        );
+        let AskError::Failed {
+            code, violations, ..
+        } = error
+        else {
+            panic!("{error}")
+        };
+        assert_eq!(code, Code::InvalidArgument);
+        assert_eq!(
+            violations,
+            [FieldViolation {
+                field: "run_id".into(),
+                description: "is\\u{7} empty".into(),
+            }]
+        );
+    }
+
+    #[test]
+    fn a_deadline_that_the_server_noticed_is_a_timeout() {
+        for code in [Code::DeadlineExceeded, Code::Cancelled] {
+            let error = AskError::from_status(&Status::new(code, "Timeout expired"));
+            assert!(matches!(error, AskError::TimedOut), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_reason_of_another_domain_or_form_is_not_shown() {
+        for (reason, domain) in [("X", "example.com"), ("not \u{1b} so", "admit.v1")] {
+            let details = ErrorDetails::with_error_info(reason, domain, []);
+            let status = Status::with_error_details(Code::Unavailable, "", details);
+            assert_eq!(
+                AskError::from_status(&status).to_string(),
+                "the server failed: UNAVAILABLE"
+            );
+        }
+    }
+}
