@@ -69,15 +69,18 @@ fn urls(text: &str) -> impl Iterator<Item = Url<'_>> {
 }
 
 fn is_endpoint_authority(authority: &str) -> bool {
-    if authority.len() > HOST_BYTES_MAX {
+    // A colon that nothing follows is punctuation of the text around.
+    let authority = authority.trim_end_matches(':');
+    if authority.len() > HOST_BYTES_MAX
+        || authority.contains(['@', '%', '[', ':'])
+        || !authority.is_ascii()
+    {
         return true;
     }
-    if authority.contains(['@', '%', '[', ':']) || !authority.is_ascii() {
-        return true;
-    }
-    let host = authority
-        .trim_end_matches(['.', ';', '!', '*', '_', '|'])
-        .to_ascii_lowercase();
+    let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let end = authority.find(|c| !is_host(c)).unwrap_or(authority.len());
+    let host = authority.get(..end).unwrap_or(authority);
+    let host = host.trim_end_matches(['.', '-', '_']).to_ascii_lowercase();
     if host.is_empty() {
         // `file:///path` names no host.
         return false;

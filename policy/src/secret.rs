@@ -208,11 +208,12 @@ fn bearer_end(bytes: &[u8], at: usize) -> Option<usize> {
         return None;
     }
     let is_token = |byte: u8| is_word(byte) || matches!(byte, b'.' | b'~' | b'+' | b'/' | b'=');
-    let end = run_end(bytes, token_start, is_token);
-    let token = bytes.get(token_start..end)?;
+    let run = bytes.get(token_start..run_end(bytes, token_start, is_token))?;
+    // A full stop ends the sentence and not the token.
+    let token = run.strip_suffix(b".").unwrap_or(run);
     let certain = token.len() >= TOKEN_BYTES_CERTAIN
         || (token.len() >= TOKEN_BYTES_MIN && token.iter().any(u8::is_ascii_digit));
-    certain.then_some(end)
+    certain.then(|| token_start.saturating_add(token.len()))
 }
 
 fn query_key_end(bytes: &[u8], at: usize) -> Option<usize> {

@@ -8,6 +8,7 @@ use core::ops::Range;
 
 use crate::{
     endpoint,
+    escape::any_reading,
     finding::{Excerpt, Finding, FindingCode, Place},
     secret,
 };
@@ -121,6 +122,12 @@ impl<'a> Source<'a> {
         let (_, line_start) = self.line_at(span.start);
         let rest = self.text.get(line_start..).unwrap_or_default();
         let line = rest.lines().next().unwrap_or_default();
+        if line.contains('\\') && is_forbidden(line) {
+            // What stands behind escapes has no span that could be hidden alone.
+            let mut shown = Shown::default();
+            shown.blot(line_start, true);
+            return shown.into_excerpt();
+        }
         let before = self.text.get(line_start..span.start).unwrap_or_default();
         let skipped = before.chars().count().saturating_sub(EXCERPT_CHARS_MAX / 2);
 
@@ -144,10 +151,18 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Whether a secret or an endpoint stands in `text`, as written or behind escapes.
+#[must_use]
+pub fn is_forbidden(text: &str) -> bool {
+    any_reading(text, |reading| {
+        secret::is_present(reading) || endpoint::is_present(reading)
+    })
+}
+
 /// The first `chars_max` characters of `text`, with nothing in them that must not be shown.
 #[must_use]
 pub fn shown(text: &str, chars_max: usize) -> String {
-    if secret::is_present(text) || endpoint::is_present(text) {
+    if is_forbidden(text) {
         return BLOT.into();
     }
     text.chars().take(chars_max).flat_map(visible).collect()

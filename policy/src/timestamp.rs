@@ -9,10 +9,12 @@ use time::{OffsetDateTime, UtcDateTime, format_description::well_known::Rfc3339}
 pub struct Timestamp(UtcDateTime);
 
 impl Timestamp {
-    /// Reads RFC 3339 with any offset; `None` for anything else, a space instead of `T` included.
+    /// Reads RFC 3339 with any offset; `None` for anything else, another separator than `T` included.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if !text.is_ascii() || text.contains(' ') || text.contains(['t', 'z']) {
+        const SEPARATOR_AT: usize = 10;
+        let is_separated = text.as_bytes().get(SEPARATOR_AT) == Some(&b'T');
+        if !is_separated || !text.is_ascii() || text.ends_with('z') {
             return None;
         }
         let parsed = OffsetDateTime::parse(text, &Rfc3339).ok()?;

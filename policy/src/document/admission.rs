@@ -9,9 +9,12 @@ use core::ops::Range;
 use super::{FINDINGS_MAX, decode, forbidden};
 use crate::{
     digest::Digest,
+    endpoint,
+    escape::any_reading,
     finding::{Finding, FindingCode, Place},
     json::{self, JsonError, Member, Node, Value},
     pair::{MODEL_BYTES_MAX, PROVIDER_BYTES_MAX, Pair, name_fault},
+    secret,
     text::Source,
     timestamp::Timestamp,
 };
@@ -322,12 +325,14 @@ impl<'a, 's> Object<'a, 's> {
             self.report(FindingCode::FieldMissing, &node.span, &message);
             return None;
         }
-        // Escapes such as `\u002e` hide a secret from a search of the raw file.
-        if crate::secret::is_present(text) {
+        // Escapes such as `\u002e` hide from the search of the raw file what the text says.
+        let raw = self.source.text().get(node.span.clone());
+        let raw = raw.unwrap_or_default();
+        if any_reading(text, secret::is_present) && !secret::is_present(raw) {
             let message = format!("`{key}` looks like a secret");
             self.report(FindingCode::SecretFound, &node.span, &message);
         }
-        if crate::endpoint::is_present(text) {
+        if any_reading(text, endpoint::is_present) && !endpoint::is_present(raw) {
             let message = format!("`{key}` is the address of an endpoint");
             self.report(FindingCode::EndpointFound, &node.span, &message);
         }

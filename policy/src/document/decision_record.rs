@@ -10,7 +10,7 @@ use core::ops::Range;
 use super::{
     FINDINGS_MAX,
     current_state::{self, CurrentState, Key},
-    decode, forbidden, front_matter,
+    decode, forbidden, forbidden_behind_escapes, front_matter,
     outline::outline,
 };
 use crate::{
@@ -86,6 +86,9 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> Result<DecisionRecord, Vec<Findin
         findings: Vec::new(),
     };
     reader.findings.extend(forbidden(&reader.source));
+    reader
+        .findings
+        .extend(forbidden_behind_escapes(&reader.source));
     let record = reader.record(text);
     reader.findings.sort_by(|a, b| a.place.cmp(&b.place));
     match record {

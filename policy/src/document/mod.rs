@@ -13,6 +13,7 @@ use alloc::{borrow::ToOwned as _, format, sync::Arc, vec::Vec};
 
 use crate::{
     endpoint,
+    escape::any_reading,
     finding::{Finding, FindingCode},
     secret,
     text::Source,
@@ -104,6 +105,24 @@ fn forbidden(source: &Source<'_>) -> Vec<Finding> {
             source.finding(FindingCode::EndpointFound, &span, message)
         });
     secrets.chain(endpoints).collect()
+}
+
+/// Findings for secrets and endpoints that Markdown shows and its source hides behind backslashes.
+fn forbidden_behind_escapes(source: &Source<'_>) -> Vec<Finding> {
+    let text = source.text();
+    let is_hidden =
+        |is_present: fn(&str) -> bool| !is_present(text) && any_reading(text, is_present);
+    let finding = |code, message: &str| Finding::whole(code, source.path(), message.to_owned());
+    let mut findings = Vec::new();
+    if is_hidden(secret::is_present) {
+        let message = "behind escapes, something looks like a secret";
+        findings.push(finding(FindingCode::SecretFound, message));
+    }
+    if is_hidden(endpoint::is_present) {
+        let message = "behind escapes, there is the address of an endpoint";
+        findings.push(finding(FindingCode::EndpointFound, message));
+    }
+    findings
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 
 use super::{
-    FINDINGS_MAX, decode, forbidden, front_matter,
+    FINDINGS_MAX, decode, forbidden, forbidden_behind_escapes, front_matter,
     outline::{Block, Inline, InlineKind, outline, visible_text},
 };
 use crate::{
@@ -46,6 +46,7 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> (Vec<WorkItem>, Vec<Finding>) {
     };
     let source = Source::new(path, text);
     let mut findings = forbidden(&source);
+    findings.extend(forbidden_behind_escapes(&source));
     let body = front_matter::split(text).map_or(0..text.len(), |split| split.body);
     let mut items: Vec<(WorkItem, Range<usize>)> = Vec::new();
     let mut open = false;
