@@ -25,6 +25,7 @@ use crate::{
     },
     finding::{Finding, FindingCode, Place},
     pair::Pair,
+    text::Source,
 };
 
 /// A file of the policy directory.
@@ -163,6 +164,7 @@ impl Snapshot {
             work_items: &snapshot.work_items,
         });
         snapshot.findings.extend(contradictions);
+        show_lines(&mut snapshot.findings, &sorted);
         snapshot
             .findings
             .sort_by(|a, b| (&a.place, a.code).cmp(&(&b.place, b.code)));
@@ -386,6 +388,25 @@ impl Reading {
                 .insert(pair.model, admitted);
         }
         admissions
+    }
+}
+
+/// Gives a finding that compares documents the line that it stands in.
+fn show_lines(findings: &mut [Finding], sorted: &[&SourceFile]) {
+    let mut sources: BTreeMap<Arc<str>, Option<Source<'_>>> = BTreeMap::new();
+    for finding in findings {
+        if finding.excerpt.is_some() || finding.place.line == 0 {
+            continue;
+        }
+        let path = &finding.place.path;
+        let source = sources.entry(Arc::clone(path)).or_insert_with(|| {
+            let at = sorted.binary_search_by(|file| file.path.cmp(path)).ok()?;
+            let bytes = sorted.get(at)?.content.as_ref().ok()?;
+            Some(Source::new(path, core::str::from_utf8(bytes).ok()?))
+        });
+        finding.excerpt = source
+            .as_ref()
+            .map(|source| source.excerpt_at(&finding.place));
     }
 }
 

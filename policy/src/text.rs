@@ -111,6 +111,28 @@ impl<'a> Source<'a> {
         (line, self.line_starts.get(line).copied().unwrap_or(0))
     }
 
+    /// The line of `place`, underlined from there to its end.
+    #[must_use]
+    pub fn excerpt_at(&self, place: &Place) -> Excerpt {
+        let index = |number: u32| {
+            usize::try_from(number)
+                .unwrap_or(usize::MAX)
+                .saturating_sub(1)
+        };
+        let end = self.text.len();
+        let line_start = self
+            .line_starts
+            .get(index(place.line))
+            .copied()
+            .unwrap_or(end);
+        let rest = self.text.get(line_start..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        let before = line.char_indices().nth(index(place.column));
+        let start = line_start.saturating_add(before.map_or(line.len(), |(at, _)| at));
+        let line_end = line_start.saturating_add(line.trim_end_matches([' ', '\t', ',']).len());
+        self.excerpt(&(start..line_end.max(start)))
+    }
+
     /// The hidden span that `offset` is in.
     fn hidden_at(&self, offset: usize) -> Option<&Range<usize>> {
         let after = self.hidden.partition_point(|hidden| hidden.start <= offset);

@@ -114,6 +114,7 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> Result<Admission, Vec<Finding>> {
                 JsonError::TooDeep { .. } => FindingCode::JsonTooDeep,
             };
             findings.push(source.finding(code, &error.span(), format!("the file {error}")));
+            findings.sort_by(|a, b| a.place.cmp(&b.place));
             return Err(findings);
         }
     };

@@ -304,9 +304,12 @@ struct ReadValue {
 fn read_value(pieces: &[Piece<'_>], key_span: &Range<usize>) -> ReadValue {
     match pieces.split_first() {
         Some((first, rest)) if first.code => {
-            let beyond = rest
-                .iter()
-                .find(|piece| piece.code || piece.text.trim() != ".");
+            let is_full_stop = |piece: &Piece<'_>| !piece.code && piece.text.trim() == ".";
+            let beyond = match rest.split_first() {
+                Some((stop, rest)) if is_full_stop(stop) => rest.first(),
+                Some((other, _)) => Some(other),
+                None => None,
+            };
             ReadValue {
                 entry: Entry {
                     value: first.text.to_owned(),

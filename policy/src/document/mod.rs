@@ -107,19 +107,22 @@ fn forbidden(source: &Source<'_>) -> Vec<Finding> {
     secrets.chain(endpoints).collect()
 }
 
-/// Findings for secrets and endpoints that Markdown shows and its source hides behind backslashes.
+/// Findings for secrets and endpoints that a reader of the Markdown sees, and that its source hides
+/// behind escapes and entities.
 fn forbidden_behind_escapes(source: &Source<'_>) -> Vec<Finding> {
     let text = source.text();
-    let is_hidden =
-        |is_present: fn(&str) -> bool| !is_present(text) && any_reading(text, is_present);
+    let rendered = outline::rendered(text);
+    let is_hidden = |is_present: fn(&str) -> bool| {
+        !is_present(text) && (is_present(&rendered) || any_reading(text, is_present))
+    };
     let finding = |code, message: &str| Finding::whole(code, source.path(), message.to_owned());
     let mut findings = Vec::new();
     if is_hidden(secret::is_present) {
-        let message = "behind escapes, something looks like a secret";
+        let message = "behind escapes or entities, something looks like a secret";
         findings.push(finding(FindingCode::SecretFound, message));
     }
     if is_hidden(endpoint::is_present) {
-        let message = "behind escapes, there is the address of an endpoint";
+        let message = "behind escapes or entities, there is the address of an endpoint";
         findings.push(finding(FindingCode::EndpointFound, message));
     }
     findings
