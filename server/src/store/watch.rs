@@ -1,18 +1,22 @@
 //! Change notification for the policy directory.
 //!
 //! It only ever wakes the writer up earlier: where it is not to be had, or misses something, the
-//! rescan finds the change. The directory's parent is watched too, because a directory that is
-//! replaced takes its own watch with it.
+//! rescan finds the change. Every folder above the directory is watched too, because a directory
+//! that is replaced takes its own watch with it.
 
 use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::mpsc::SyncSender,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::SyncSender,
+    },
 };
 
 use notify::{
-    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+    Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode},
 };
 
@@ -42,6 +46,9 @@ pub(super) struct Watches {
     policy_dir: PathBuf,
     wake: SyncSender<()>,
     watched: Option<(Option<Identity>, RecommendedWatcher)>,
+    /// Something happened to the directory itself or above it. The inode number alone would not
+    /// tell: a new directory may get that of the old one.
+    replaced: Arc<AtomicBool>,
     /// The failure that was last told of, so that it is told once.
     told: Option<String>,
 }
@@ -52,18 +59,20 @@ impl Watches {
             policy_dir: absolute(policy_dir),
             wake,
             watched: None,
+            replaced: Arc::new(AtomicBool::new(false)),
             told: None,
         }
     }
 
     /// Watches anew when the directory is another one than before.
     pub(super) fn renew(&mut self) {
+        let replaced = self.replaced.swap(false, Ordering::Relaxed);
         let identity = Identity::of(&self.policy_dir);
-        if self
+        let is_watched = self
             .watched
             .as_ref()
-            .is_some_and(|(watched, _)| *watched == identity)
-        {
+            .is_some_and(|(watched, _)| *watched == identity);
+        if is_watched && !replaced {
             return;
         }
         self.watched = None;
@@ -91,21 +100,25 @@ impl Watches {
         .flatten()
         .cloned()
         .collect();
-        let wake = self.wake.clone();
-        let within = roots.clone();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event
-                .as_ref()
-                .map_or(true, |event| is_relevant(event, &within))
-            {
-                // Full means that the writer is about to read anyway.
-                let _ = wake.try_send(());
+        let (wake, replaced) = (self.wake.clone(), Arc::clone(&self.replaced));
+        let of_interest = roots.clone();
+        let tell = move |event: notify::Result<Event>| {
+            let relevance =
+                event.map_or(Relevance::Within, |event| relevance(&event, &of_interest));
+            match relevance {
+                Relevance::None => return,
+                Relevance::Within => {}
+                Relevance::Above => replaced.store(true, Ordering::Relaxed),
             }
-        })?;
-        for root in &roots {
-            if let Some(parent) = root.parent().filter(|parent| parent.is_dir()) {
-                watcher.watch(parent, RecursiveMode::NonRecursive)?;
-            }
+            // Full means that the writer is about to read anyway.
+            let _ = wake.try_send(());
+        };
+        // A watch that was set through a link would go with the link.
+        let config = Config::default().with_follow_symlinks(false);
+        let mut watcher = RecommendedWatcher::new(tell, config)?;
+        for above in roots.iter().flat_map(|root| root.ancestors().skip(1)) {
+            // What cannot be watched there is left to the rescan.
+            let _ = watcher.watch(above, RecursiveMode::NonRecursive);
         }
         if let Some(identity) = identity {
             watcher.watch(&identity.real_path, RecursiveMode::Recursive)?;
@@ -120,9 +133,20 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// Whether something may have changed at or below one of `roots`. Mere reading changes nothing, the
-/// writer's own least of all.
-fn is_relevant(event: &Event, roots: &[PathBuf]) -> bool {
+/// What an event means for the policy directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relevance {
+    /// Nothing.
+    None,
+    /// Something may have changed below it.
+    Within,
+    /// Something happened to it, or to a folder above it.
+    Above,
+}
+
+/// What `event` means for the directories `roots`. Mere reading changes nothing, the writer's own
+/// least of all.
+fn relevance(event: &Event, roots: &[PathBuf]) -> Relevance {
     let is_reading = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
         EventKind::Access(_) => true,
@@ -132,10 +156,19 @@ fn is_relevant(event: &Event, roots: &[PathBuf]) -> bool {
         | EventKind::Remove(_)
         | EventKind::Other => false,
     };
-    let is_within = event.paths.is_empty()
-        || event
+    let concerns = |wanted: fn(&Path, &Path) -> bool| {
+        event
             .paths
             .iter()
-            .any(|path| roots.iter().any(|root| path.starts_with(root)));
-    !is_reading && is_within
+            .any(|path| roots.iter().any(|root| wanted(path, root)))
+    };
+    if is_reading {
+        Relevance::None
+    } else if concerns(|path, root| root.starts_with(path)) {
+        Relevance::Above
+    } else if event.paths.is_empty() || concerns(|path, root| path.starts_with(root)) {
+        Relevance::Within
+    } else {
+        Relevance::None
+    }
 }
