@@ -194,6 +194,24 @@ async fn a_link_above_the_directory_led_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_behind_a_link_led_elsewhere() {
+    // `policy` leads to `latest` in another folder, and that to a release in a third one.
+    let (here, there, releases) = (
+        tempfile::tempdir(),
+        tempfile::tempdir(),
+        tempfile::tempdir(),
+    );
+    let (here, there, releases) = (here.unwrap(), there.unwrap(), releases.unwrap());
+    let (policy_dir, latest) = (here.path().join("policy"), there.path().join("latest"));
+    let [a, b] = released(releases.path(), &latest);
+    symlink(&latest, &policy_dir).unwrap();
+    follows(&Settings::new(&policy_dir), [&a, &b], |next| {
+        writes::relinked(&latest, &releases.path().join(next.chosen.0));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_above_the_directory_renamed_away_and_another_one_in() {
     let folder = tempfile::tempdir().unwrap();
     let above = folder.path().join("checkout");

@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use admit_policy::{Digest, Snapshot, snapshot::ContentFault};
+use admit_policy::{Digest, Snapshot, source_file::ContentFault};
 use admit_server::store::scan::{Limits, Reading, ScanError, scan};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
@@ -135,18 +135,21 @@ fn policy_is_found_at_any_depth_and_in_hidden_folders() {
 }
 
 #[test]
-fn the_database_of_git_and_names_with_two_dots_are_passed_over() {
+fn the_databases_of_git_and_the_kubelet_are_passed_over() {
     let tree = Tree::new();
     tree.file(format!(".git/{RECORD}"), "git's")
         .file(format!("a/.git/worktrees/{RECORD}"), "git's")
         .file(format!("..data/{RECORD}"), "the kubelet's")
-        .file(format!(".../{RECORD}"), "nobody's")
+        .file(format!("a/..data_tmp/{RECORD}"), "the kubelet's")
+        .file(format!("..2026_06_01/{RECORD}"), "the kubelet's")
+        // Names that only look similar hide nothing.
         .file(format!(".github/{RECORD}"), "ours")
-        .file(format!(".git-crypt/{ADMISSION}"), "ours");
-    let expected = [
-        read(&format!(".git-crypt/{ADMISSION}"), "ours"),
-        read(&format!(".github/{RECORD}"), "ours"),
-    ];
+        .file(format!(".git-crypt/{RECORD}"), "ours")
+        .file(format!(".../{RECORD}"), "ours")
+        .file(format!("..policy/{RECORD}"), "ours")
+        .file(format!("data/{RECORD}"), "ours");
+    let folders = ["...", "..policy", ".git-crypt", ".github", "data"];
+    let expected = folders.map(|folder| read(&format!("{folder}/{RECORD}"), "ours"));
     assert_eq!(tree.found(), expected);
 }
 
@@ -212,6 +215,15 @@ fn a_directory_that_is_none_fails() {
     assert_eq!(tree.found(), []);
 }
 
+/// Ends what goes on beside a test, however the test ends.
+struct StopWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for StopWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn files_that_come_and_go_never_fail_a_reading() {
     let tree = Tree::new();
@@ -230,23 +242,20 @@ fn files_that_come_and_go_never_fail_a_reading() {
                 fs::remove_dir_all(&folder).unwrap();
             }
         });
+        let _stop = StopWhenDropped(&going);
         let started = Instant::now();
         let mut different = Vec::new();
         let mut readings = 0;
         // Few readings are different until the other thread has had its turn.
         while readings < 500 || (different.len() < 4 && started.elapsed() < PATIENCE) {
             readings += 1;
-            let reading = scan(&tree.root, &Limits::DEFAULT);
-            let reading = reading
-                .inspect_err(|_| going.store(false, Ordering::Relaxed))
-                .unwrap();
+            let reading = tree.read();
             let record = reading.files.iter().find(|file| &*file.path == RECORD);
             assert_eq!(record.unwrap().content.as_deref(), Ok(&b"record"[..]));
             if !different.contains(&reading) {
                 different.push(reading);
             }
         }
-        going.store(false, Ordering::Relaxed);
         assert!(different.len() >= 4, "{different:?}");
     });
 }

@@ -221,26 +221,36 @@ const CREDENTIAL_VARIABLES: [(&str, &[&str]); 22] = [
     ("AZURE_OPENAI_API_KEY", &["azure-openai-responses"]),
 ];
 
-/// Endings of names that say that a variable holds a credential, whoever it belongs to.
-const CREDENTIAL_SUFFIXES: [&str; 8] = [
-    "_API_KEY",
-    "_TOKEN",
-    "_SECRET",
-    "_SECRET_KEY",
-    "_ACCESS_KEY",
-    "_PASSWORD",
-    "_CREDENTIALS",
-    "_APIKEY",
+/// Words in a name that say that a variable holds a credential, whoever it belongs to.
+const CREDENTIAL_WORDS: [&str; 11] = [
+    "KEY",
+    "APIKEY",
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "PASS",
+    "PAT",
+    "AUTH",
+    "CREDENTIAL",
+    "CREDENTIALS",
 ];
+/// Names that have such a word and hold no credential: the address of an agent.
+const NO_CREDENTIALS: [&str; 1] = ["SSH_AUTH_SOCK"];
 
 /// Whether a variable of this name holds a credential, as far as a name can tell.
 #[must_use]
 pub fn is_credential_variable(name: &str) -> bool {
-    CREDENTIAL_VARIABLES.iter().any(|(known, _)| *known == name)
-        || name.starts_with(BEDROCK_PREFIX)
-        || CREDENTIAL_SUFFIXES
+    let has_word = name.split('_').any(|word| {
+        CREDENTIAL_WORDS
             .iter()
-            .any(|suffix| name.ends_with(suffix))
+            .any(|known| known.eq_ignore_ascii_case(word))
+    });
+    let is_bedrock = name
+        .get(..BEDROCK_PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(BEDROCK_PREFIX));
+    let is_known = CREDENTIAL_VARIABLES.iter().any(|(known, _)| *known == name);
+    (has_word && !NO_CREDENTIALS.contains(&name)) || is_bedrock || is_known
 }
 
 /// Whether the variable is a credential of exactly this provider.
@@ -284,7 +294,14 @@ mod tests {
         ] {
             assert!(is_credential_variable(name), "{name}");
         }
-        for name in ["HOME", "PATH", "TOKENS", "CASE_DATA_DIR"] {
+        for name in [
+            "HOME",
+            "PATH",
+            "TOKENS",
+            "CASE_DATA_DIR",
+            "SSH_AUTH_SOCK",
+            "KEYBOARD",
+        ] {
             assert!(!is_credential_variable(name), "{name}");
         }
     }

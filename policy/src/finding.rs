@@ -167,6 +167,9 @@ finding_codes! {
     /// Something follows a value that has to stand alone.
     ValueTrailingText => "value-trailing-text",
         "end the line after the value; put explanations under another heading";
+    /// The code span of a value is not closed.
+    CodeSpanUnclosed => "code-span-unclosed",
+        "put a backtick on both sides of the value";
     /// The value of `decision_status` is not one of the three branches.
     DecisionStatusUnknown => "decision-status-unknown",
         "write `not_decided`, `external_provider_approved` or `local_provider_required`";

@@ -6,7 +6,7 @@
 //! - [`text`], [`finding`]: places in a document, and what is wrong there
 //! - [`secret`], [`endpoint`], [`escape`]: what must never stand in a document or a request
 //! - [`json`], [`document`]: from bytes to a decision record, an admission, work items
-//! - [`snapshot`]: everything read at one moment, with its digest and its contradictions
+//! - [`source_file`], [`snapshot`]: everything read at one moment, with its digest and its contradictions
 //! - [`case_config`]: how Case itself resolves a model
 //! - [`facts`], [`standing`], [`gate`], [`mod@decide`]: a launch, the policy of the moment, the rules,
 //!   the verdict
@@ -32,6 +32,7 @@ pub mod json;
 pub mod pair;
 pub mod secret;
 pub mod snapshot;
+pub mod source_file;
 pub mod standing;
 pub mod text;
 pub mod timestamp;
@@ -42,6 +43,7 @@ pub use facts::Facts;
 pub use finding::{Finding, FindingCode, Place};
 pub use gate::{Code, Reason};
 pub use pair::Pair;
-pub use snapshot::{Snapshot, SourceFile};
+pub use snapshot::Snapshot;
+pub use source_file::{ContentFault, SourceFile};
 pub use standing::{Standing, Terms};
 pub use timestamp::Timestamp;

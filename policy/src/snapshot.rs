@@ -25,76 +25,9 @@ use crate::{
     },
     finding::{Finding, FindingCode, Place},
     pair::Pair,
+    source_file::SourceFile,
     text::Source,
 };
-
-/// A file of the policy directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceFile {
-    /// Path within the policy directory, with `/` between its parts.
-    pub path: Arc<str>,
-    /// What it is.
-    pub kind: Kind,
-    /// Its bytes, or why they are not there.
-    pub content: Result<Arc<[u8]>, ContentFault>,
-}
-
-/// Why the bytes of a file are not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContentFault {
-    /// It could not be read.
-    Unreadable,
-    /// It is larger than its kind may be.
-    TooLarge,
-    /// It is not a regular file.
-    NotAFile,
-    /// It is a link that leads out of the policy directory, or nowhere.
-    LinkNotFollowed,
-    /// Its path can not be shown as it is.
-    NameInvalid,
-}
-
-impl ContentFault {
-    fn finding(self, file: &SourceFile) -> Finding {
-        let (code, message) = match self {
-            Self::Unreadable => (
-                FindingCode::FileUnreadable,
-                "the file cannot be read".to_owned(),
-            ),
-            Self::NotAFile => (
-                FindingCode::FileUnreadable,
-                "this is not a regular file".to_owned(),
-            ),
-            Self::TooLarge => {
-                let limit = file.kind.bytes_max();
-                (
-                    FindingCode::FileTooLarge,
-                    format!("the file is larger than {limit} bytes"),
-                )
-            }
-            Self::LinkNotFollowed => (
-                FindingCode::LinkNotFollowed,
-                "the link leads out of the policy directory, or nowhere".to_owned(),
-            ),
-            Self::NameInvalid => (
-                FindingCode::FileNameInvalid,
-                "the path has a character that can not be shown, or looks like a secret".to_owned(),
-            ),
-        };
-        Finding::whole(code, &file.path, message)
-    }
-
-    /// What stands in the digest in place of the content's own.
-    fn marker(self) -> &'static str {
-        match self {
-            Self::Unreadable => "unreadable",
-            Self::TooLarge => "too-large",
-            Self::NotAFile => "not-a-file",
-            Self::LinkNotFollowed => "link-not-followed",
-            Self::NameInvalid => "name-invalid",
-        }
-    }
-}
 
 /// The decision records that were found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,6 +151,11 @@ impl Snapshot {
     #[must_use]
     pub fn invalid_admission(&self, digest: Digest) -> Option<&Place> {
         self.invalid_admissions.get(&digest)
+    }
+
+    /// Where the invalid admission files are, by their digests.
+    pub fn invalid_admissions(&self) -> impl Iterator<Item = &Place> {
+        self.invalid_admissions.values()
     }
 
     /// Every pair that has valid admission files, in order.
@@ -375,7 +313,11 @@ impl Reading {
                         self.findings.push(Finding {
                             code: FindingCode::AdmissionConflict,
                             place: place.clone(),
-                            message: format!("{} files admit {pair}", places.len()),
+                            message: format!(
+                                "{} files admit {pair}; another one is `{}`",
+                                places.len(),
+                                another(&places, place)
+                            ),
                             excerpt: None,
                         });
                     }
@@ -391,9 +333,27 @@ impl Reading {
     }
 }
 
+/// The path of a place in another file than `place`.
+fn another<'a>(places: &'a [Place], place: &Place) -> &'a str {
+    places
+        .iter()
+        .find(|other| other.path != place.path)
+        .map_or("", |other| &*other.path)
+}
+
 /// Gives a finding that compares documents the line that it stands in.
 fn show_lines(findings: &mut [Finding], sorted: &[&SourceFile]) {
     let mut sources: BTreeMap<Arc<str>, Option<Source<'_>>> = BTreeMap::new();
+    // What stands behind escapes or entities has no place, and so its whole document shows no line.
+    for finding in &*findings {
+        let is_forbidden = matches!(
+            finding.code,
+            FindingCode::SecretFound | FindingCode::EndpointFound
+        );
+        if is_forbidden && finding.place.line == 0 {
+            sources.insert(Arc::clone(&finding.place.path), None);
+        }
+    }
     for finding in findings {
         if finding.excerpt.is_some() || finding.place.line == 0 {
             continue;

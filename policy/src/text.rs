@@ -16,6 +16,9 @@ use crate::{
 /// Longest line that an excerpt shows whole, in characters; of a longer one it shows the part
 /// around the place.
 pub const EXCERPT_CHARS_MAX: usize = 160;
+/// Longest line that is searched for what stands behind its escapes, in bytes; a longer one that has
+/// any is not shown.
+const SEARCHED_LINE_BYTES_MAX: usize = 4096;
 /// What stands in an excerpt where a secret or an endpoint stood.
 const BLOT: &str = "[hidden]";
 
@@ -144,7 +147,9 @@ impl<'a> Source<'a> {
         let (_, line_start) = self.line_at(span.start);
         let rest = self.text.get(line_start..).unwrap_or_default();
         let line = rest.lines().next().unwrap_or_default();
-        if line.contains('\\') && is_forbidden(line) {
+        let is_hidden =
+            line.contains('\\') && (line.len() > SEARCHED_LINE_BYTES_MAX || is_forbidden(line));
+        if is_hidden {
             // What stands behind escapes has no span that could be hidden alone.
             let mut shown = Shown::default();
             shown.blot(line_start, true);

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use time::{OffsetDateTime, UtcDateTime, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, UtcDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 /// A point in time. Its text is RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +18,9 @@ impl Timestamp {
             return None;
         }
         let parsed = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        Some(Self(parsed.to_utc()))
+        // `to_utc` alone panics where the offset leads out of the years that there are.
+        let utc = parsed.checked_to_offset(UtcOffset::UTC)?;
+        Some(Self(utc.to_utc()))
     }
 
     /// The point `seconds` and `nanos` after the Unix epoch; `None` outside the years -9999 to 9999.
@@ -72,6 +74,8 @@ mod tests {
             "2026-13-01T12:00:00Z",
             "2026-02-30T12:00:00Z",
             "tomorrow",
+            "9999-12-31T23:59:59-01:00",
+            "0000-01-01T00:00:00+24:00",
             "1780315200",
         ] {
             assert_eq!(Timestamp::parse(bad), None, "{bad}");

@@ -7,9 +7,8 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use admit_policy::{
-    FindingCode, Snapshot, SourceFile,
-    document::Kind,
-    snapshot::{ContentFault, RecordState},
+    FindingCode, Snapshot, SourceFile, document::Kind, snapshot::RecordState,
+    source_file::ContentFault,
 };
 use proptest::{prelude::*, sample::select};
 use sha2::{Digest as _, Sha256};

@@ -44,21 +44,13 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("the configuration `{}` cannot be read", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    #[error("the configuration cannot be read")]
+    Unreadable(#[source] io::Error),
     /// The file is too large.
-    #[error("the configuration `{}` has more than {CONFIG_BYTES_MAX} bytes", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("the configuration has more than {CONFIG_BYTES_MAX} bytes")]
+    TooLarge,
     /// The text is not a valid configuration; the message shows the line.
-    #[error("the configuration is not valid\n{0}")]
+    #[error("the configuration is not valid")]
     Invalid(#[from] toml::de::Error),
     /// A value is out of its bounds.
     #[error("`{key}` is {value}; it has to be {bounds}")]
@@ -175,15 +167,11 @@ impl Config {
         match path {
             None => Self::parse(BUILT_IN),
             Some(path) => {
-                let unreadable = |source| ConfigError::Unreadable {
-                    path: path.into(),
-                    source,
-                };
-                let length = fs::metadata(path).map_err(unreadable)?.len();
+                let length = fs::metadata(path).map_err(ConfigError::Unreadable)?.len();
                 if length > CONFIG_BYTES_MAX {
-                    return Err(ConfigError::TooLarge { path: path.into() });
+                    return Err(ConfigError::TooLarge);
                 }
-                Self::parse(&fs::read_to_string(path).map_err(unreadable)?)
+                Self::parse(&fs::read_to_string(path).map_err(ConfigError::Unreadable)?)
             }
         }
     }
@@ -293,7 +281,10 @@ mod tests {
             ("[network_classes]\nc = [\"everywhere\"]\n", "everywhere"),
             ("rescan_interval = 5\n", "rescan_interval = 5"),
         ] {
-            let error = Config::parse(text).unwrap_err().to_string();
+            let error = format!(
+                "{:#}",
+                anyhow::Error::from(Config::parse(text).unwrap_err())
+            );
             assert!(error.contains(line) && error.contains("line "), "{error}");
         }
     }

@@ -65,11 +65,22 @@ fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => {
+            if is_broken_pipe(&error) {
+                // Whoever read the output has seen enough; this is what the shell makes of SIGPIPE.
+                return ExitCode::from(141);
+            }
             // Standard error may be closed; the exit code says it too.
             let _ = writeln!(anstream::stderr(), "admitd: {error:#}");
             ExitCode::from(2)
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -80,7 +91,13 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 .with_ansi(std::io::stderr().is_terminal())
                 .with_target(false)
                 .init();
-            let mut config = Config::load(config.as_deref())?;
+            let path = config;
+            let mut config = Config::load(path.as_deref()).with_context(|| {
+                path.as_deref()
+                    .unwrap_or_else(|| "the built-in configuration".as_ref())
+                    .display()
+                    .to_string()
+            })?;
             if let Some(policy_dir) = policy_dir {
                 config.store.policy_dir = policy_dir;
             }
@@ -88,7 +105,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Validate { directory, format } => {
-            let is_clean = validate::run(&directory, format, &mut anstream::stdout().lock())?;
+            let is_clean = validate::run(&directory, format, &mut anstream::stdout().lock())
+                .with_context(|| format!("cannot validate `{}`", directory.display()))?;
             Ok(ExitCode::from(u8::from(!is_clean)))
         }
         Command::Schema { document } => {
@@ -103,7 +121,14 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo => {
-            runtime()?.block_on(demo::run(&mut anstream::stdout()))?;
+            runtime()?.block_on(async {
+                let mut to = anstream::stdout();
+                // Interrupted, the demo ends here and cleans up behind itself.
+                tokio::select! {
+                    shown = demo::run(&mut to) => shown.map_err(anyhow::Error::from),
+                    _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+                }
+            })?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -96,17 +96,17 @@ fn broken_records() -> Vec<Break> {
 }
 
 fn broken_admissions() -> Vec<Break> {
-    let torn: String = A.admission().chars().take(200).collect();
+    let slipped = A.admission().replace("\"model\":", "model:");
     let revoked = A.admission().replace("\"admitted\"", "\"revoked\"");
     let pair = place(SOT_ADMISSION, &A.admission(), "\"anthropic\"");
     vec![
         Break {
-            name: "an admission that was written by half",
+            name: "an admission with a slip",
             file: SOT_ADMISSION,
-            text: Some(torn),
             codes: &["provider-model-not-admitted"],
-            places: Vec::new(),
+            places: vec![place(SOT_ADMISSION, &slipped, "model:")],
             findings: &["json-malformed"],
+            text: Some(slipped),
         },
         Break {
             name: "no admission",

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
-use admit_policy::snapshot::ContentFault;
+use admit_policy::source_file::ContentFault;
 use admit_server::store::scan::{Limits, ScanError};
 
 use crate::{ADMISSION, RECORD, Tree, read};

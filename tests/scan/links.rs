@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink};
 
-use admit_policy::{FindingCode, Snapshot, snapshot::ContentFault};
+use admit_policy::{FindingCode, Snapshot, source_file::ContentFault};
 use admit_server::store::scan::{Limits, scan};
 
 use crate::{ADMISSION, RECORD, Tree, fault, read};

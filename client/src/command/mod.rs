@@ -16,7 +16,7 @@ use std::{
 };
 
 use admit_client::{Client, Endpoint};
-use admit_policy::secret;
+use admit_policy::text::is_forbidden;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
 
 /// What the command ends in. The codes are fixed: scripts depend on them.
@@ -191,11 +191,11 @@ fn exit_codes() -> String {
 
 /// Prints help, or what is wrong with the command line.
 fn explain(error: &clap::Error, arguments: &[OsString]) -> Outcome {
-    let is_printed = if secret::is_present(&error.render().to_string()) {
+    let is_printed = if is_forbidden(&error.render().to_string()) {
         // clap repeats what it does not understand.
         writeln!(
             anstream::stderr(),
-            "admit: the command line cannot be used, and holds something that looks like a secret"
+            "admit: the command line cannot be used, and holds something that must not be shown"
         )
     } else {
         error.print()

@@ -1,12 +1,15 @@
 //! The credential variables in sight: their names, never a value.
 
 use admit_policy::{
-    facts::{CREDENTIAL_NAMES_MAX, is_credential_variable},
+    facts::{CREDENTIAL_NAMES_MAX, is_credential_of, is_credential_variable},
     secret,
 };
+use admit_proto::v1::AdmitRequest;
 
-use super::Surroundings;
+use super::{Notes, Surroundings};
 
+/// Most names of other providers that a note shows.
+const FOREIGN_SHOWN_MAX: usize = 16;
 /// Longest name that can be stated, in bytes.
 const NAME_BYTES_MAX: usize = 128;
 
@@ -38,6 +41,23 @@ pub(super) fn visible(surroundings: &Surroundings) -> Vec<String> {
     names
 }
 
+/// Notes the names in `request` that are no credentials of its provider.
+pub(super) fn note_foreign(request: &AdmitRequest, notes: &mut Notes) {
+    let names: Vec<&str> = request
+        .visible_credentials
+        .iter()
+        .flat_map(|seen| &seen.names)
+        .map(String::as_str)
+        .filter(|name| !is_credential_of(name, &request.provider))
+        .take(FOREIGN_SHOWN_MAX)
+        .collect();
+    if !names.is_empty() {
+        let names = names.join(", ");
+        let message = format!("has what the requested provider does not use: {names}");
+        notes.add("the environment", message);
+    }
+}
+
 fn is_statable(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX
         && name
@@ -49,8 +69,6 @@ fn is_statable(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
-
-    use admit_policy::facts::is_credential_of;
 
     use super::*;
 

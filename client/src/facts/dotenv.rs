@@ -4,7 +4,7 @@
 //! that is unset here, the model override and credentials included. Then nobody knows what the
 //! process would see, and what nobody knows stays unstated.
 
-use std::{io::ErrorKind, path::Path};
+use std::{ffi::OsString, io::ErrorKind, path::Path};
 
 use super::{Notes, Surroundings};
 
@@ -18,6 +18,22 @@ const FILES: [&str; 8] = [
     ".env.production.local",
     ".env.test",
     ".env.test.local",
+];
+
+/// The programs that are Case, or Bun that runs it.
+const PROGRAMS: [&str; 3] = ["bun", "case", "ca"];
+
+/// Flags of Bun that load code or configuration, or lead to another working directory.
+const LOADING_FLAGS: [&str; 9] = [
+    "--cwd",
+    "--preload",
+    "-r",
+    "--require",
+    "--import",
+    "--config",
+    "-c",
+    "--eval",
+    "-e",
 ];
 
 /// Whether the variables here are those that the process would see.
@@ -40,6 +56,21 @@ pub(super) fn is_environment_known(surroundings: &Surroundings, notes: &mut Note
         );
         return false;
     }
+    if !is_case_itself(&surroundings.argv) {
+        notes.add(
+            "COMMAND",
+            "is not `bun`, `case` or `ca` itself, or has a flag that loads more: what the process \
+             would see is not known, so the environment stays unstated",
+        );
+        return false;
+    }
+    if may_exist(&surroundings.working_dir.join("bunfig.toml")) {
+        notes.add(
+            "bunfig.toml",
+            "in the working directory could load any code, so the environment stays unstated",
+        );
+        return false;
+    }
     let is_loaded = FILES
         .iter()
         .any(|file| may_exist(&surroundings.working_dir.join(file)));
@@ -52,6 +83,23 @@ pub(super) fn is_environment_known(surroundings: &Surroundings, notes: &mut Note
         return false;
     }
     true
+}
+
+/// Whether the command starts Case without anything between that could set a variable, add an argument
+/// or load code. No command at all adds nothing.
+pub(super) fn is_case_itself(argv: &[OsString]) -> bool {
+    let Some((command, arguments)) = argv.split_first() else {
+        return true;
+    };
+    let is_case = Path::new(command)
+        .file_name()
+        .is_some_and(|name| PROGRAMS.iter().any(|program| name == *program));
+    let loads_more = arguments.iter().any(|argument| {
+        let argument = argument.to_string_lossy();
+        let flag = argument.split('=').next().unwrap_or(&argument);
+        LOADING_FLAGS.contains(&flag)
+    });
+    is_case && !loads_more
 }
 
 fn may_exist(path: &Path) -> bool {
@@ -129,5 +177,29 @@ mod tests {
             &["case"]
         ));
         assert!(!is_known(None, &[], &["bun", "--env-file", "x", "case.ts"]));
+    }
+
+    #[test]
+    fn only_a_command_that_is_case_itself_shows_what_it_gets() {
+        let argv = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for line in [
+            "bun --no-env-file case/src/index.ts run --task t.json --mode unattended",
+            "/opt/case/bin/ca run -t t.json",
+            "case --fresh",
+        ] {
+            assert!(is_case_itself(&argv(line)), "{line}");
+        }
+        for line in [
+            "env CASE_MODEL_OVERRIDE=x bun --no-env-file case.ts",
+            "sh -c case",
+            "bun --cwd=elsewhere case.ts",
+            "bun --preload ./x.ts case.ts",
+            "bun -r ./x.ts case.ts",
+            "bun --config=x.toml case.ts",
+            "npx case",
+        ] {
+            assert!(!is_case_itself(&argv(line)), "{line}");
+        }
+        assert!(is_case_itself(&[]));
     }
 }

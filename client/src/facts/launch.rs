@@ -1,4 +1,4 @@
-//! What the caller states by itself about a self.
+//! What the caller states by itself about a launch.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use admit_proto::v1::{FixtureKind, Lane, ServedModel};
 
 use super::{Bound, GatherError, STAGE_MAX};
 
-/// What the caller states by itself about a self.
+/// What the caller states by itself about a launch.
 #[derive(Clone, Debug)]
 pub struct Launch {
     /// The harness host.

@@ -119,7 +119,7 @@ fn gather_local(
         (false, false) => Presence::Unspecified,
     };
     let has_flag = |name| arguments::has_flag(&surroundings.argv, name);
-    let has_override = case::has_override(surroundings);
+    let shows_flags = has_command && dotenv::is_case_itself(&surroundings.argv);
     let base_url = surroundings.value(BASE_URL);
     let request = AdmitRequest {
         host: launch.host.clone(),
@@ -135,9 +135,9 @@ fn gather_local(
         case_config: (!generated.is_secret_in_case_config)
             .then(|| config.bytes().map(|bytes| bytes.to_vec().into()))
             .flatten(),
-        case_model_override: seen_if(is_environment_known, has_override).into(),
-        model_flag: seen_if(has_command, has_flag("model")).into(),
-        agent_flag: seen_if(has_command, has_flag("agent")).into(),
+        case_model_override: seen_if(is_environment_known, case::has_override(surroundings)).into(),
+        model_flag: seen_if(shows_flags, has_flag("model")).into(),
+        agent_flag: seen_if(shows_flags, has_flag("agent")).into(),
         visible_credentials: is_environment_known.then(|| VisibleCredentials {
             names: credentials::visible(surroundings),
         }),
@@ -160,6 +160,9 @@ fn gather_local(
         model,
     };
     travel::check(surroundings, &request)?;
+    if launch.lane == Lane::Real {
+        credentials::note_foreign(&request, &mut notes);
+    }
     Ok((request, notes))
 }
 

@@ -18,6 +18,13 @@ const BYTES_MAX: u64 = 1024 * 1024;
 
 /// Reads the `models.json` that Pi would read.
 pub(super) fn read_models(surroundings: &Surroundings, notes: &mut Notes) -> ConfigFile {
+    if surroundings.is_set("PI_PACKAGE_DIR") {
+        notes.add(
+            "PI_PACKAGE_DIR",
+            "is set: Pi could read another models.json, so its state stays unstated",
+        );
+        return ConfigFile::Unread;
+    }
     let Some((variable, folder)) = agent_dir(surroundings) else {
         notes.add(
             "PI_CODING_AGENT_DIR",

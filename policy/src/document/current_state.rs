@@ -123,7 +123,10 @@ impl CurrentState {
 
     /// The entry of `key`, if it has a value.
     pub(super) fn value(&self, key: Key) -> Option<&Entry> {
-        self.entry(key).filter(|entry| !entry.value.is_empty())
+        self.entry(key).filter(|entry| {
+            let is_seen = |c: char| !c.is_whitespace() && !is_invisible(c);
+            entry.value.contains(is_seen)
+        })
     }
 }
 

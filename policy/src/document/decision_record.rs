@@ -10,7 +10,7 @@ use core::ops::Range;
 use super::{
     FINDINGS_MAX,
     current_state::{self, CurrentState, Key},
-    decode, forbidden, forbidden_behind_escapes, front_matter,
+    decode, forbidden, forbidden_behind_escapes, front_matter, hide_lines,
     outline::outline,
 };
 use crate::{
@@ -86,10 +86,13 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> Result<DecisionRecord, Vec<Findin
         findings: Vec::new(),
     };
     reader.findings.extend(forbidden(&reader.source));
-    reader
-        .findings
-        .extend(forbidden_behind_escapes(&reader.source));
+    let behind_escapes = forbidden_behind_escapes(&reader.source);
+    let shows_lines = behind_escapes.is_empty();
+    reader.findings.extend(behind_escapes);
     let record = reader.record(text);
+    if !shows_lines {
+        hide_lines(&mut reader.findings);
+    }
     reader.findings.sort_by(|a, b| a.place.cmp(&b.place));
     match record {
         Some(record) if reader.findings.is_empty() => Ok(record),
@@ -258,15 +261,17 @@ impl Reader<'_> {
     }
 
     fn check_name(&mut self, state: &CurrentState, key: Key, bytes_max: usize) {
-        let fault = state.value(key).and_then(|entry| {
-            let unclosed = entry
-                .value
-                .contains('`')
-                .then_some("has a backtick that is not closed");
-            let fault = unclosed.or_else(|| name_fault(&entry.value, bytes_max));
-            fault.map(|fault| (entry.span.clone(), fault))
-        });
-        if let Some((span, fault)) = fault {
+        let Some(entry) = state.value(key) else {
+            return;
+        };
+        let span = entry.span.clone();
+        if entry.value.contains('`') {
+            let message = format!(
+                "the value of `{}` has a backtick without its pair",
+                key.as_str()
+            );
+            self.report(FindingCode::CodeSpanUnclosed, &span, &message);
+        } else if let Some(fault) = name_fault(&entry.value, bytes_max) {
             let message = format!("the value of `{}` {fault}", key.as_str());
             self.report(FindingCode::NameInvalid, &span, &message);
         }

@@ -103,6 +103,7 @@ impl Fault {
 fn entries(yaml: &str) -> Result<Vec<Entry>, Fault> {
     let bytes = ByteOffsets::new(yaml);
     let mut depth = 0_usize;
+    let mut documents = 0_usize;
     let mut key: Option<(String, Range<usize>)> = None;
     let mut keys = BTreeSet::new();
     let mut entries = Vec::new();
@@ -114,6 +115,15 @@ fn entries(yaml: &str) -> Result<Vec<Entry>, Fault> {
         })?;
         let span = bytes.range(&span);
         match event {
+            Event::Scalar(_, _, _, Some(tag)) if !tag.is_yaml_core_schema() => {
+                return Err(Fault::at(span, "the front matter has a tag of its own"));
+            }
+            Event::DocumentStart(_) => {
+                documents = documents.saturating_add(1);
+                if documents > 1 {
+                    return Err(Fault::at(span, "the front matter has a second document"));
+                }
+            }
             Event::Scalar(text, ..) if depth == 1 => match key.take() {
                 None => {
                     if !keys.insert(text.clone().into_owned()) {
@@ -157,7 +167,6 @@ fn entries(yaml: &str) -> Result<Vec<Entry>, Fault> {
             | Event::Nothing
             | Event::StreamStart
             | Event::StreamEnd
-            | Event::DocumentStart(_)
             | Event::DocumentEnd => {}
         }
     }
@@ -258,6 +267,14 @@ mod tests {
                 FrontMatterInvalid,
             ),
             ("---\nsot\n---\n", FrontMatterInvalid),
+            (
+                "---\na: b\n...\nlifecycle_classification: sot\n---\n",
+                FrontMatterInvalid,
+            ),
+            (
+                "---\nlifecycle_classification: !draft sot\n---\n",
+                FrontMatterInvalid,
+            ),
             ("---\na: [\n---\n", FrontMatterInvalid),
             ("---\na:\tb: c\n---\n", FrontMatterInvalid),
         ] {

@@ -6,7 +6,7 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 
 use super::{
-    FINDINGS_MAX, decode, forbidden, forbidden_behind_escapes, front_matter,
+    FINDINGS_MAX, decode, forbidden, forbidden_behind_escapes, front_matter, hide_lines,
     outline::{Block, Inline, InlineKind, outline, visible_text},
 };
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 const ID_PREFIX: &str = "CTO-WORK-";
 const STATUS_LABEL: &str = "Status:";
 const BLOCKED_BY_LABEL: &str = "Blocked by:";
+/// Longest number of a work item, in digits.
+const ID_DIGITS_MAX: usize = 9;
 /// Longest text of a work item that is kept, in characters.
 const TEXT_CHARS_MAX: usize = 256;
 
@@ -46,7 +48,9 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> (Vec<WorkItem>, Vec<Finding>) {
     };
     let source = Source::new(path, text);
     let mut findings = forbidden(&source);
-    findings.extend(forbidden_behind_escapes(&source));
+    let behind_escapes = forbidden_behind_escapes(&source);
+    let shows_lines = behind_escapes.is_empty();
+    findings.extend(behind_escapes);
     let body = front_matter::split(text).map_or(0..text.len(), |split| split.body);
     let mut items: Vec<(WorkItem, Range<usize>)> = Vec::new();
     let mut open = false;
@@ -77,6 +81,9 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> (Vec<WorkItem>, Vec<Finding>) {
         let message = format!("{} has no status", item.id);
         findings.push(source.finding(FindingCode::WorkItemStatusMissing, span, message));
     }
+    if !shows_lines {
+        hide_lines(&mut findings);
+    }
     findings.sort_by(|a, b| a.place.cmp(&b.place));
     (items.into_iter().map(|(item, _)| item).collect(), findings)
 }
@@ -87,14 +94,16 @@ fn heading(source: &Source<'_>, text: &str, span: &Range<usize>) -> Option<WorkI
     let (digits, rest) = number.split_at_checked(digits)?;
     let title = rest.strip_prefix(" - ")?;
     let place = source.place(span);
-    (!digits.is_empty()).then(|| WorkItem {
-        id: format!("{ID_PREFIX}{digits}"),
-        title: shown(title.trim(), TEXT_CHARS_MAX),
-        status: None,
-        blocked_by: Vec::new(),
-        status_place: place.clone(),
-        place,
-    })
+    (1..=ID_DIGITS_MAX)
+        .contains(&digits.len())
+        .then(|| WorkItem {
+            id: format!("{ID_PREFIX}{digits}"),
+            title: shown(title.trim(), TEXT_CHARS_MAX),
+            status: None,
+            blocked_by: Vec::new(),
+            status_place: place.clone(),
+            place,
+        })
 }
 
 /// Reads a paragraph of a work item; whether a list that follows says what blocks it.

@@ -127,6 +127,7 @@ pub(super) fn foreign_credential(launch: &LaunchView<'_>) -> Option<Objection> {
             "credentials of others are visible: {}, and {others} more",
             known.join(", ")
         ),
+        (true, 1) => "1 credential variable of no known provider is visible".into(),
         (true, others) => format!("{others} credential variables of no known provider are visible"),
     };
     Some(Objection::new(message))

@@ -39,16 +39,16 @@ codes! {
         "state the lane, fake or real";
     SecretScanMissing => "secret-scan-missing",
         "there was no search for secrets, or it did not cover argv, task file and generated config",
-        "search all three before asking";
+        "search all three before asking; `admit check` does, given `--task FILE` and `-- COMMAND`";
     SecretDetected => "secret-detected",
         "the search found a secret, or the request itself has one",
         "remove the secret, rotate it, and pass credentials by their variables only";
     FixtureOutOfScope => "fixture-out-of-scope",
         "the fixture is not a copied artificial one",
-        "run on a copy of an artificial fixture";
+        "run on a copy of an artificial fixture (`--fixture copied-artificial`)";
     TargetRepositoryExposed => "target-repository-exposed",
         "a Target Repository path is visible to the launch, or nobody looked",
-        "keep every Target Repository out of the launch";
+        "keep every Target Repository out of the launch (`--no-target-repository`, or `--target-repository PATH` to look for one)";
     FakeLaneNamesProvider => "fake-lane-names-provider",
         "the fake lane names a provider other than `fake`, or a model alone",
         "unset CTO_HARNESS_CASE_MODEL_PROVIDER and CTO_HARNESS_CASE_MODEL, or ask for the real lane";
@@ -120,28 +120,28 @@ codes! {
         "prove a bridge and state it as `auth_bridge` in the admission, or use another pair";
     CredentialSourceMismatch => "credential-source-mismatch",
         "the launch would take its credentials from another class of source",
-        "use the credential source that the admission names";
+        "use that credential source (`--credential-source-class CLASS`)";
     CaseConfigMissing => "case-config-missing",
         "Case would find no config.json and fall back in silence",
         "write config.json into CASE_DATA_DIR with the pair as `models.default`";
     CaseConfigInvalid => "case-config-invalid",
         "config.json is not one JSON object with each key once, or has a model entry that is malformed",
-        "write each model entry as `{\"provider\": …, \"model\": …}`";
+        "write strict JSON, each key once, and each model entry as `{\"provider\": …, \"model\": …}`";
     CaseConfigMismatch => "case-config-mismatch",
         "`models.default` is not exactly the requested pair",
         "set `models.default` to the requested pair";
     ExternalFallback => "external-fallback",
         "Case would use another pair for some role",
-        "remove the role's own entry, and set `models.default` to the requested pair";
+        "set `models.default` to the requested pair, spelled just so, and remove every role's own entry";
     CaseModelOverride => "case-model-override",
         "CASE_MODEL_OVERRIDE or a --model flag is present, or nobody looked",
-        "unset CASE_MODEL_OVERRIDE and drop every --model flag";
+        "unset CASE_MODEL_OVERRIDE and drop every --model flag; `admit check` looks at what follows `--`";
     CaseAgentMode => "case-agent-mode",
         "--agent is present, or nobody looked: Pi would choose a model by itself",
-        "drop the --agent flag";
+        "drop the --agent flag; `admit check` looks at what follows `--`";
     ForeignCredentialVisible => "foreign-credential-visible",
         "the process would see a credential that is not the requested provider's, or nobody looked",
-        "start the process without the variables that the message names";
+        "start the process without them (`env -u NAME …`); `admit check` names each";
     LocalBaseUrlMissing => "local-base-url-missing",
         "CTO_HARNESS_CASE_LOCAL_BASE_URL is not supplied",
         "set CTO_HARNESS_CASE_LOCAL_BASE_URL on the harness host";
@@ -162,7 +162,7 @@ codes! {
         "start the endpoint with the exact model id, or state that it was not asked";
     FakeBaselineMissing => "fake-baseline-missing",
         "no fake baseline of the same run is declared",
-        "run the fake lane first, in the same harness run";
+        "run the fake lane first, in the same harness run (`--fake-baseline RUN_ID`)";
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Gates of every lane, and the one of the fake lane.
 
-use alloc::string::String;
+use alloc::{format, string::String, vec::Vec};
 
 use super::{LaunchView, Objection};
 use crate::{
@@ -39,19 +39,34 @@ pub(super) fn secret_scan_missing(launch: &LaunchView<'_>) -> Option<Objection> 
 }
 
 pub(super) fn secret_detected(launch: &LaunchView<'_>) -> Option<Objection> {
-    let found_by_caller = launch
+    let found = launch
         .facts
         .secret_scan
-        .as_ref()
-        .is_some_and(|scan| !scan.findings.is_empty());
-    if found_by_caller {
-        Some(Objection::new("the caller's search found a secret"))
+        .iter()
+        .flat_map(|scan| &scan.findings);
+    let mut places: Vec<&str> = found.map(|target| scanned_place(*target)).collect();
+    places.sort_unstable();
+    places.dedup();
+    if !places.is_empty() {
+        let places = places.join(" and in ");
+        Some(Objection::new(format!(
+            "the caller's search found a secret in {places}"
+        )))
     } else if request_has_secret(launch.facts) {
         Some(Objection::new(
             "the request itself has something that looks like a secret",
         ))
     } else {
         None
+    }
+}
+
+fn scanned_place(target: ScanTarget) -> &'static str {
+    match target {
+        ScanTarget::Unstated => "a place that is not known",
+        ScanTarget::Argv => "the arguments",
+        ScanTarget::TaskFile => "the task file",
+        ScanTarget::GeneratedConfig => "the generated config",
     }
 }
 

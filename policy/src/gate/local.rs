@@ -3,7 +3,7 @@
 //! They hold while the branch is `local_provider_required`, and not for an admission of another
 //! class.
 
-use alloc::collections::BTreeSet;
+use alloc::{collections::BTreeSet, format, vec::Vec};
 
 use super::{LaunchView, Objection, PairView};
 use crate::{
@@ -73,8 +73,15 @@ pub(super) fn network_class_not_allowed(launch: &LaunchView<'_>) -> Option<Objec
     let scope = launch.facts.local_provider.endpoint_scope;
     let within = scopes.is_some_and(|scopes| scope.is_some_and(|scope| scopes.contains(&scope)));
     (!within).then(|| {
+        let allowed: Vec<&str> = scopes.into_iter().flatten().map(|s| s.as_str()).collect();
+        let allowed = if allowed.is_empty() {
+            "none".into()
+        } else {
+            allowed.join(", ")
+        };
+        let stated = scope.map_or("not stated", EndpointScope::as_str);
         Objection::from(
-            "the endpoint is not within the network class of the admission",
+            format!("the scope of the endpoint is {stated}; the network class allows: {allowed}"),
             [class.place.clone()],
         )
     })

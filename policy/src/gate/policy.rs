@@ -10,7 +10,7 @@ use crate::{
     },
     finding::Place,
     pair::SILENT_PROVIDER,
-    snapshot::{Admitted, RecordState},
+    snapshot::{Admitted, RecordState, Snapshot},
 };
 
 /// The provider whose credentials reach Case only over a bridge.
@@ -116,10 +116,25 @@ pub(super) fn not_admitted(pair: &PairView<'_>) -> Option<Objection> {
         return None;
     }
     match snapshot.admitted(pair.provider, pair.model) {
-        None => Some(Objection::new(
-            "no valid admission file names exactly this pair",
-        )),
+        None => Some(not_among(snapshot)),
         Some(Admitted::One(_) | Admitted::Conflict(_)) => None,
+    }
+}
+
+/// The objection to a pair that no valid file names. A file that is not valid may be the one that was
+/// meant.
+fn not_among(snapshot: &Snapshot) -> Objection {
+    let message = "no valid admission file names exactly this pair";
+    match snapshot.invalid_admissions().count() {
+        0 => Objection::new(message),
+        1 => Objection::from(
+            format!("{message}; one admission file is not valid, see `admitd validate`"),
+            snapshot.invalid_admissions().cloned(),
+        ),
+        many => Objection::from(
+            format!("{message}; {many} admission files are not valid, see `admitd validate`"),
+            snapshot.invalid_admissions().cloned(),
+        ),
     }
 }
 
@@ -268,7 +283,10 @@ pub(super) fn credential_source_mismatch(launch: &LaunchView<'_>) -> Option<Obje
     let class = &launch.pair.admission()?.credential_source_class;
     (launch.facts.credential_source_class != class.value).then(|| {
         Objection::from(
-            "the launch does not use the credential source class of the admission",
+            format!(
+                "the launch does not state the credential source class `{}`",
+                class.value
+            ),
             [class.place.clone()],
         )
     })

@@ -112,7 +112,10 @@ const PLACED_CODES: [&str; 16] = [
 /// the names of variables that everybody knows.
 fn check_reason(reason: &Reason) {
     let is_placed = PLACED_CODES.contains(&reason.code.as_str());
-    assert_eq!(!reason.places.is_empty(), is_placed, "{reason:?}");
+    // The files that are not valid are named, where there are some: one may be what was meant.
+    if reason.code.as_str() != "provider-model-not-admitted" {
+        assert_eq!(!reason.places.is_empty(), is_placed, "{reason:?}");
+    }
     assert!(reason.places.len() <= PLACES_MAX, "{reason:?}");
     for sent in [
         CANARY,

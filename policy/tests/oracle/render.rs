@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use admit_policy::{
     Digest, Facts, Snapshot, SourceFile, Terms, document::Kind, facts::LocalProvider,
-    facts::SecretScan, snapshot::ContentFault,
+    facts::SecretScan, source_file::ContentFault,
 };
 
 use crate::world::{

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch as channel,
     task::JoinHandle,
 };
@@ -77,9 +77,11 @@ impl Daemon {
     }
 
     /// Serves until the process is told to stop (SIGTERM, SIGINT) or the transport fails.
-    async fn until_told(mut self) -> Result<(), StartError> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    async fn until_told(
+        mut self,
+        mut terminate: Signal,
+        mut interrupt: Signal,
+    ) -> Result<(), StartError> {
         tokio::select! {
             ended = &mut self.serving => return Ok(Self::ended(ended)?),
             _ = terminate.recv() => {}
@@ -106,5 +108,9 @@ impl Daemon {
 ///
 /// When it cannot start or its transport fails.
 pub async fn run(config: Config) -> Result<(), StartError> {
-    Daemon::start(config).await?.until_told().await
+    // Before anything listens: whoever sees the daemon listen may tell it to stop.
+    let terminate = signal(SignalKind::terminate())?;
+    let interrupt = signal(SignalKind::interrupt())?;
+    let daemon = Daemon::start(config).await?;
+    daemon.until_told(terminate, interrupt).await
 }

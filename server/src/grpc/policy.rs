@@ -112,7 +112,10 @@ impl Watch {
                 }
             }
             tokio::select! {
-                changed = self.store.changed() => if !changed { return },
+                changed = self.store.changed() => if !changed {
+                    let _ = events.send(Err(failure::shutting_down())).await;
+                    return;
+                },
                 () = stopped(self.stop.clone()) => {}
                 () = events.closed() => return,
                 () = tokio::time::sleep(LOOK_INTERVAL), if self.pair.is_some() => {}

@@ -2,9 +2,9 @@
 //!
 //! The directory is searched recursively, hidden folders included. Real files and folders come
 //! first; links are followed afterwards and only inside the directory, and a file that is reached
-//! twice counts once, under its real path if it has one. Two names are passed over: `.git`, which is
-//! git's database and no document, and every name that starts with `..`, which is how Kubernetes
-//! names the folders behind the links of a ConfigMap.
+//! twice counts once, under its real path if it has one. Few names are passed over: `.git`, which is
+//! git's database and no document, and `..data` and `..` with a digit, which is how Kubernetes names
+//! what stands behind the links of a ConfigMap.
 //!
 //! What makes the search incomplete (a folder that cannot be listed, a limit that is reached) fails
 //! the whole reading: a second decision record could stand there. What is wrong with one file is
@@ -22,13 +22,13 @@ use std::{
 use admit_policy::{
     Finding, FindingCode, SourceFile,
     document::Kind,
-    snapshot::ContentFault,
+    source_file::ContentFault,
     text::{is_invisible, shown},
 };
 use rustix::fs::{Mode, OFlags};
 
-/// Longest path that is shown, in characters.
-const PATH_CHARS_MAX: usize = 1024;
+/// Longest path that is shown, in bytes.
+const PATH_BYTES_MAX: usize = 4096;
 
 /// Limits of one reading.
 #[derive(Clone, Copy, Debug)]
@@ -62,19 +62,28 @@ pub struct Reading {
     pub strays: Vec<Finding>,
 }
 
+impl Reading {
+    /// The files that decide launches.
+    pub fn decisive(&self) -> impl Iterator<Item = &SourceFile> {
+        self.files
+            .iter()
+            .filter(|file| file.kind != Kind::WorkItems)
+    }
+}
+
 /// Why a reading failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
     /// The directory itself cannot be used.
     #[error("the policy directory cannot be read: {0}")]
-    Root(#[source] io::Error),
+    Root(io::Error),
     /// A folder cannot be listed.
-    #[error("the folder {folder} cannot be read: {source}")]
+    #[error("the folder {folder} cannot be read: {error}")]
     Folder {
         /// Its path within the policy directory.
         folder: String,
         /// What the system says.
-        source: io::Error,
+        error: io::Error,
     },
     /// A folder is too deep.
     #[error("the folder {folder} is more than {max} levels deep")]
@@ -151,14 +160,20 @@ impl Shown {
     fn join(&self, name: &OsStr) -> Self {
         let text = name.to_string_lossy();
         let is_plain = name.to_str().is_some() && !text.contains(is_invisible);
-        let visible = shown(&text, PATH_CHARS_MAX);
+        let visible = shown(&text, PATH_BYTES_MAX);
         let altered = self.altered || !is_plain || visible != text;
-        let path = if self.path.is_empty() {
+        let mut path = if self.path.is_empty() {
             visible
         } else {
             format!("{}/{visible}", self.path)
         };
-        Self { path, altered }
+        // Escapes take more room than what they stand for.
+        let is_too_long = path.len() > PATH_BYTES_MAX;
+        path.truncate(path.floor_char_boundary(PATH_BYTES_MAX));
+        Self {
+            path,
+            altered: altered || is_too_long,
+        }
     }
 }
 
@@ -205,9 +220,9 @@ impl Search<'_> {
                 return Ok(());
             }
             Err(error) if folder.depth == 0 => return Err(ScanError::Root(error)),
-            Err(source) => {
+            Err(error) => {
                 let folder = format!("`{}`", folder.shown.path);
-                return Err(ScanError::Folder { folder, source });
+                return Err(ScanError::Folder { folder, error });
             }
         };
         if self.entries > self.limits.entries_max {
@@ -237,7 +252,7 @@ impl Search<'_> {
 
     fn entry(&mut self, folder: &Found, entry: &fs::DirEntry) -> Result<(), ScanError> {
         let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b"..") || name == ".git" {
+        if is_passed_over(&name) {
             return Ok(());
         }
         let found = Found {
@@ -354,6 +369,16 @@ impl Search<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the entry is no part of the policy, whatever it is: git's database, and what Kubernetes puts
+/// behind the links of a ConfigMap (`..data`, `..data_tmp`, `..2026_06_01…`).
+fn is_passed_over(name: &OsStr) -> bool {
+    let behind_links = name.as_encoded_bytes().strip_prefix(b"..");
+    name == ".git"
+        || behind_links.is_some_and(|rest| {
+            rest.starts_with(b"data") || rest.first().is_some_and(u8::is_ascii_digit)
+        })
 }
 
 fn kind_of(name: &OsStr) -> Option<Kind> {

@@ -20,6 +20,9 @@ use notify::{
     event::{AccessKind, AccessMode},
 };
 
+/// Most links that are followed from the configured path; the kernel follows no more either.
+const LINKS_MAX: usize = 40;
+
 /// Which directory is being watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
@@ -92,14 +95,8 @@ impl Watches {
     }
 
     fn watch(&self, identity: Option<&Identity>) -> notify::Result<RecommendedWatcher> {
-        let roots: Vec<PathBuf> = [
-            Some(&self.policy_dir),
-            identity.map(|found| &found.real_path),
-        ]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect();
+        let mut roots = links(&self.policy_dir);
+        roots.extend(identity.map(|found| found.real_path.clone()));
         let (wake, replaced) = (self.wake.clone(), Arc::clone(&self.replaced));
         let of_interest = roots.clone();
         let tell = move |event: notify::Result<Event>| {
@@ -125,6 +122,17 @@ impl Watches {
         }
         Ok(watcher)
     }
+}
+
+/// `path`, and what it leads to link by link.
+fn links(path: &Path) -> Vec<PathBuf> {
+    let follow = |path: &PathBuf| {
+        let target = fs::read_link(path).ok()?;
+        path.parent().map(|folder| folder.join(target))
+    };
+    std::iter::successors(Some(path.to_path_buf()), follow)
+        .take(LINKS_MAX)
+        .collect()
 }
 
 /// The path as the operator wrote it, made absolute, so that a change of the working directory does

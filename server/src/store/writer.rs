@@ -1,6 +1,7 @@
 //! The one writer of the policy in force: a thread that reads, judges and swaps.
 
 use std::{
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,6 +20,9 @@ use super::{
     watch::Watches,
 };
 use crate::clock;
+
+/// Most findings that are logged of one policy; `admit policy` shows the others.
+const LOGGED_FINDINGS_MAX: usize = 20;
 
 /// Keeps the writer's thread; the thread ends when this is dropped.
 #[derive(Debug)]
@@ -77,7 +81,9 @@ impl Writing {
         while !self.stop.load(Ordering::Relaxed) {
             let started = Instant::now();
             self.watches.renew();
-            self.read();
+            if panic::catch_unwind(AssertUnwindSafe(|| self.read())).is_err() {
+                self.broke();
+            }
             if self.candidate.is_some() {
                 thread::sleep(SETTLE);
             } else {
@@ -100,12 +106,33 @@ impl Writing {
                 self.candidate = None;
                 self.verified(verified);
             }
-            Ok(reading) if self.candidate.as_ref() == Some(&reading) => {
+            // Files that decide nothing need not settle: whoever writes them without a pause must not
+            // hold up a revocation.
+            Ok(reading) if self.has_settled(&reading) => {
                 self.candidate = None;
                 self.swap(reading, verified);
             }
             Ok(reading) => self.candidate = Some(reading),
         }
+    }
+
+    /// Whether the files that decide are as they were in the last reading, or in the one in force.
+    fn has_settled(&self, reading: &Reading) -> bool {
+        [&self.candidate, &self.current]
+            .into_iter()
+            .flatten()
+            .any(|former| former.decisive().eq(reading.decisive()))
+    }
+
+    /// A reading broke the judgment itself: nothing is in force any more. The next reading may mend it.
+    fn broke(&mut self) {
+        tracing::error!("the documents could not be judged; this is a fault of admitd");
+        self.current = None;
+        self.candidate = None;
+        self.state.send_replace(State {
+            failure: Some("the documents could not be judged; this is a fault of admitd".into()),
+            ..State::default()
+        });
     }
 
     fn failed(&mut self, error: &ScanError) {
@@ -114,7 +141,8 @@ impl Writing {
         self.state.send_if_modified(|state| {
             let is_news = state.failure.as_ref() != Some(&failure);
             if is_news {
-                tracing::error!(failure = %failure, "the policy directory could not be read");
+                let policy_dir = self.config.policy_dir.display();
+                tracing::error!(%failure, %policy_dir, "the policy directory could not be read");
                 state.failure = Some(failure);
             }
             is_news
@@ -147,6 +175,10 @@ impl Writing {
             findings = snapshot.findings().len(),
             "a policy is in force"
         );
+        for finding in snapshot.findings().iter().take(LOGGED_FINDINGS_MAX) {
+            let place = &finding.place;
+            tracing::warn!(code = finding.code.as_str(), path = %place.path, line = place.line, "finding");
+        }
         self.current = Some(reading);
         let loaded = Arc::new(Loaded {
             snapshot,

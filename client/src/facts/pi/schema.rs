@@ -131,7 +131,7 @@ pub(super) fn items(node: &Node) -> Option<&[Node]> {
 
 fn number_of(node: &Node) -> Option<f64> {
     match &node.value {
-        Value::Number(text) => text.parse().ok(),
+        Value::Number(text) => text.parse().ok().filter(|number: &f64| number.is_finite()),
         Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
             None
         }
