@@ -23,6 +23,8 @@ mod asking;
 mod closing;
 #[path = "reload/standing.rs"]
 mod standing;
+#[path = "reload/unsettled.rs"]
+mod unsettled;
 #[path = "reload/writes.rs"]
 mod writes;
 

@@ -16,7 +16,10 @@ const FILE_LINES_MAX: usize = 430;
 const README_LINES_MAX: usize = 150;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 fn read(path: &str) -> String {
@@ -32,7 +35,10 @@ fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)) {
+            } else if endings
+                .iter()
+                .any(|ending| path.to_string_lossy().ends_with(ending))
+            {
                 found.push(path);
             }
         }
@@ -56,14 +62,25 @@ fn the_readme_lists_every_gate_in_order() {
         .map(|code| format!("| `{}` | {} |\n", code.as_str(), code.denies()))
         .collect();
     let table = format!("| code | denies when |\n| --- | --- |\n{rows}");
-    assert_eq!(marked(&read("README.md"), "gates"), table, "the table has to read:\n{table}");
+    assert_eq!(
+        marked(&read("README.md"), "gates"),
+        table,
+        "the table has to read:\n{table}"
+    );
 }
 
 #[test]
 fn the_documentation_lists_every_finding_in_order() {
     let rows: String = FindingCode::ALL
         .iter()
-        .map(|code| format!("| `{}` | {} | {} |\n", code.as_str(), code.describe(), code.help()))
+        .map(|code| {
+            format!(
+                "| `{}` | {} | {} |\n",
+                code.as_str(),
+                code.describe(),
+                code.help()
+            )
+        })
         .collect();
     let table = format!("| code | what is wrong | how to mend it |\n| --- | --- | --- |\n{rows}");
     assert_eq!(
@@ -84,7 +101,11 @@ fn every_source_file_says_what_it_owns_and_is_not_too_long() {
     for folder in ["policy", "server", "client", "tests"] {
         for path in files(folder, &[".rs"]) {
             let text = fs::read_to_string(&path).unwrap();
-            assert!(text.starts_with("//! "), "{} opens with no `//!`", path.display());
+            assert!(
+                text.starts_with("//! "),
+                "{} opens with no `//!`",
+                path.display()
+            );
             let product = text.split("#[cfg(test)]").next().unwrap_or(&text);
             let lines = product.lines().count();
             let is_product = path.components().any(|part| part.as_os_str() == "src");
@@ -99,7 +120,15 @@ fn every_source_file_says_what_it_owns_and_is_not_too_long() {
 
 #[test]
 fn no_file_is_named_for_nothing() {
-    let empty_names = ["util.rs", "utils.rs", "helper.rs", "helpers.rs", "common.rs", "manager.rs", "misc.rs"];
+    let empty_names = [
+        "util.rs",
+        "utils.rs",
+        "helper.rs",
+        "helpers.rs",
+        "common.rs",
+        "manager.rs",
+        "misc.rs",
+    ];
     for folder in ["policy", "server", "client", "tests"] {
         for path in files(folder, &[".rs"]) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -136,9 +165,15 @@ fn allow_is_made_in_one_expression() {
     for path in files("policy/src", &[".rs"]) {
         let text = fs::read_to_string(&path).unwrap();
         let product = text.split("#[cfg(test)]").next().unwrap().to_owned();
-        for line in product.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for line in product
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+        {
             // A pattern is followed by `=>`, `)` or `|`; anything else makes a value.
-            for (_, rest) in line.match_indices("Verdict::Allow").map(|(at, name)| line.split_at(at + name.len())) {
+            for (_, rest) in line
+                .match_indices("Verdict::Allow")
+                .map(|(at, name)| line.split_at(at + name.len()))
+            {
                 let rest = rest.trim_start();
                 if !(rest.starts_with("=>") || rest.starts_with(')') || rest.starts_with('|')) {
                     places.push(format!("{}: {line}", path.display()));
@@ -152,9 +187,26 @@ fn allow_is_made_in_one_expression() {
 #[test]
 fn spelling_is_that_of_the_united_states() {
     let british: BTreeSet<&str> = [
-        "behaviour", "colour", "serialise", "serialised", "recognise", "recognised", "initialise",
-        "standardised", "neighbour", "licence", "licences", "favour", "honour", "catalogue",
-        "judgement", "normalise", "normalised", "authorise", "authorised", "labelled",
+        "behaviour",
+        "colour",
+        "serialise",
+        "serialised",
+        "recognise",
+        "recognised",
+        "initialise",
+        "standardised",
+        "neighbour",
+        "licence",
+        "licences",
+        "favour",
+        "honour",
+        "catalogue",
+        "judgement",
+        "normalise",
+        "normalised",
+        "authorise",
+        "authorised",
+        "labelled",
     ]
     .into();
     for (folder, endings) in [

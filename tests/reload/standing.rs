@@ -46,11 +46,12 @@ async fn a_directory_that_is_gone_grows_stale() {
 async fn a_directory_that_is_too_deep_grows_stale() {
     // What cannot be searched to its end may hold a second record.
     grows_stale(|policy_dir| {
-        let aside = policy_dir.with_extension("aside");
-        fs::rename(policy_dir, &aside).unwrap();
-        A.in_sot().write_to(policy_dir);
+        let prepared = policy_dir.with_extension("prepared");
+        A.in_sot().write_to(&prepared);
         let deep: Vec<&str> = vec!["deeper"; 33];
-        fs::create_dir_all(policy_dir.join(deep.join("/"))).unwrap();
+        fs::create_dir_all(prepared.join(deep.join("/"))).unwrap();
+        fs::rename(policy_dir, policy_dir.with_extension("aside")).unwrap();
+        fs::rename(prepared, policy_dir).unwrap();
     })
     .await;
 }
