@@ -16,6 +16,9 @@ use crate::{
 /// Longest line that an excerpt shows whole, in characters; of a longer one it shows the part
 /// around the place.
 pub const EXCERPT_CHARS_MAX: usize = 160;
+/// How many characters an excerpt shows before it stops, escapes counted as they are shown; with what
+/// may follow, it stays within the 240 of the contract.
+const SHOWN_CHARS_MAX: usize = 220;
 /// Longest line that is searched for what stands behind its escapes, in bytes; a longer one that has
 /// any is not shown.
 const SEARCHED_LINE_BYTES_MAX: usize = 4096;
@@ -211,6 +214,9 @@ impl Shown {
     }
 
     fn character(&mut self, character: char, underlined: bool) {
+        if self.chars > SHOWN_CHARS_MAX {
+            return;
+        }
         let from = self.chars;
         let visible: String = visible(character).collect();
         self.push(&visible);
@@ -309,6 +315,14 @@ mod tests {
     fn an_excerpt_shows_invisible_characters_as_escapes() {
         let excerpt = source("qwen\u{200b}local\u{1b}[31m").excerpt(&(0..4));
         assert_eq!(excerpt.text, "qwen\\u{200b}local\\u{1b}[31m");
+    }
+
+    #[test]
+    fn an_excerpt_of_escapes_stays_within_the_contract() {
+        let text = "\u{e0fff}".repeat(1000);
+        let excerpt = source(&text).excerpt(&(4..8));
+        assert!(excerpt.text.chars().count() <= 240);
+        assert_eq!((excerpt.underline_start, excerpt.underline_length), (9, 9));
     }
 
     #[test]
