@@ -13,7 +13,7 @@ use admit_policy::{
 use admit_server::{
     config::Config,
     store::scan::{Limits, scan},
-    wire::request::facts,
+    wire::request::launch,
 };
 use casebook::{Case, Casebook, Entry, Fault, Standing as Stands};
 
@@ -42,7 +42,8 @@ fn decided(casebook: &Casebook, entry: &Entry, case: Case) -> Result<(Outcome, L
         terms: &config.terms,
     };
     let request = case.request(&snapshot.digest().to_string())?;
-    let facts = facts(request).map_err(|violations| format!("{violations:?}"))?;
+    let launch = launch(request).map_err(|violations| format!("{violations:?}"))?;
+    let facts = launch.observe();
     let now = entry.now.as_deref().unwrap_or(NOW);
     let now = Timestamp::parse(now).ok_or_else(|| format!("`now`: `{now}` is no time"))?;
     let decision = decide(&standing, &facts, now);

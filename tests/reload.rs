@@ -21,6 +21,8 @@ mod daemon;
 mod asking;
 #[path = "reload/closing.rs"]
 mod closing;
+#[path = "reload/early.rs"]
+mod early;
 #[path = "reload/standing.rs"]
 mod standing;
 #[path = "reload/unsettled.rs"]
@@ -31,7 +33,7 @@ mod writes;
 use std::{
     fs,
     os::unix::fs::symlink,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -338,21 +340,24 @@ const WITHOUT_INOTIFY: &[&str] = &[
     "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$0\" \"$@\"",
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_that_nothing_tells_of() {
-    // The files have a second name elsewhere, and are written under that one: the folder that is
-    // watched is not told. So it is with network file systems, where another host writes.
-    let folder = tempfile::tempdir().unwrap();
-    let (a, b) = (A.in_sot(), B.in_sot());
-    let (policy_dir, elsewhere) = (
-        folder.path().join("policy"),
-        folder.path().join("elsewhere"),
-    );
-    a.write_to(&elsewhere);
+/// A policy directory whose files have a second name in another folder: the two folders. What is written
+/// under that name, the folder that is watched is not told of.
+fn hard_linked(folder: &Path, policy: &Policy) -> (PathBuf, PathBuf) {
+    let (policy_dir, elsewhere) = (folder.join("policy"), folder.join("elsewhere"));
+    policy.write_to(&elsewhere);
     fs::create_dir_all(policy_dir.join("sot")).unwrap();
-    for (path, _) in &a.files {
+    for (path, _) in &policy.files {
         fs::hard_link(elsewhere.join(path), policy_dir.join(path)).unwrap();
     }
+    (policy_dir, elsewhere)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_nothing_tells_of() {
+    // So it is with network file systems, where another host writes.
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (A.in_sot(), B.in_sot());
+    let (policy_dir, elsewhere) = hard_linked(folder.path(), &a);
     let settings = Settings {
         rescan_interval: RESCAN_OFTEN,
         ..Settings::new(&policy_dir)

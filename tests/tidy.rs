@@ -13,7 +13,7 @@ use admit_policy::{Code, FindingCode};
 /// Most lines of a source file; a longer one has more than one owner.
 const FILE_LINES_MAX: usize = 430;
 /// Most lines of the README.
-const README_LINES_MAX: usize = 150;
+const README_LINES_MAX: usize = 160;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -52,6 +52,19 @@ struct Stamp {
     policy_digest: Option<Digest>,
     admission_status: &'static str,
     dry_run: bool,
+    record: Record,
+}
+
+/// Where an answer stands in the server's audit log. Who keeps it can have it checked later that the
+/// log still has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The identity of the log, a UUID.
+    pub stream_id: String,
+    /// The place in the log, from 1.
+    pub seq: u64,
+    /// The SHA-256 of the record.
+    pub hash: Digest,
 }
 
 macro_rules! stamp_accessors {
@@ -86,6 +99,12 @@ macro_rules! stamp_accessors {
             #[must_use]
             pub fn dry_run(&self) -> bool {
                 self.stamp.dry_run
+            }
+
+            /// Where the answer is recorded.
+            #[must_use]
+            pub fn record(&self) -> &Record {
+                &self.stamp.record
             }
         }
     )+};
@@ -162,6 +181,7 @@ impl Stamp {
                 }
             },
             dry_run: response.dry_run,
+            record: record(response)?,
         })
     }
 }
@@ -270,6 +290,19 @@ pub(crate) fn time(time: &WireTimestamp) -> Option<Timestamp> {
         .flatten()
 }
 
+/// Where an answer is recorded. One that is not was never given.
+fn record(response: &AdmitResponse) -> Result<Record, AskError> {
+    let hash = Digest::parse(&response.record_hash);
+    match hash {
+        Some(hash) if is_uuid(&response.stream_id) && response.seq > 0 => Ok(Record {
+            stream_id: response.stream_id.clone(),
+            seq: response.seq,
+            hash,
+        }),
+        Some(_) | None => Err(AskError::Malformed("it was not recorded")),
+    }
+}
+
 /// The digest of a message; `None` when it is empty.
 pub(crate) fn digest(text: &str) -> Result<Option<Digest>, AskError> {
     if text.is_empty() {
@@ -282,10 +315,14 @@ pub(crate) fn digest(text: &str) -> Result<Option<Digest>, AskError> {
 
 /// Whether `id` is a version 7 UUID in its canonical lowercase form.
 fn is_decision_id(id: &str) -> bool {
+    is_uuid(id) && id.as_bytes().get(14) == Some(&b'7')
+}
+
+/// Whether `id` is a UUID in its canonical lowercase form.
+fn is_uuid(id: &str) -> bool {
     id.len() == 36
         && id.bytes().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => byte == b'-',
-            14 => byte == b'7',
             19 => matches!(byte, b'8' | b'9' | b'a' | b'b'),
             _ => byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'),
         })

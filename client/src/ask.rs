@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::UnixStream, time::timeout};
 use tonic::{
     Status,
+    metadata::AsciiMetadataValue,
     transport::{Channel, Endpoint as TonicEndpoint, Uri},
 };
 use tonic_health::pb::{
@@ -34,6 +35,8 @@ const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest description of a policy, in bytes.
 const POLICY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Longest `traceparent`, in bytes; a later version may be longer than today's 55.
+const TRACE_PARENT_BYTES_MAX: usize = 128;
 /// How often an open connection is asked whether it lives, and how long it may take to say so.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,6 +46,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Client {
     endpoint: Endpoint,
     deadline: Duration,
+    trace_parent: Option<AsciiMetadataValue>,
     channel: Option<Channel>,
 }
 
@@ -54,8 +58,21 @@ impl Client {
         Self {
             endpoint: endpoint.clone(),
             deadline,
+            trace_parent: None,
             channel: None,
         }
+    }
+
+    /// States the caller's place in a trace (a W3C `traceparent`) with every launch that is asked
+    /// about; the record of the answer then appears there. A text that cannot be one is not stated.
+    #[must_use]
+    pub fn in_trace(mut self, trace_parent: &str) -> Self {
+        let is_possible = trace_parent.len() <= TRACE_PARENT_BYTES_MAX
+            && trace_parent
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        self.trace_parent = is_possible.then(|| trace_parent.parse().ok()).flatten();
+        self
     }
 
     /// Asks whether a launch may start.
@@ -69,6 +86,11 @@ impl Client {
             .max_decoding_message_size(ANSWER_BYTES_MAX);
         let mut asked = tonic::Request::new(request.clone());
         asked.set_timeout(self.deadline);
+        if let Some(trace_parent) = &self.trace_parent {
+            asked
+                .metadata_mut()
+                .insert("traceparent", trace_parent.clone());
+        }
         let response = self.within(service.admit(asked)).await?;
         Answer::verify(&request, response)
     }

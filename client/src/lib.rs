@@ -22,7 +22,7 @@ mod policy;
 mod shown;
 pub mod watch;
 
-pub use answer::{Allowed, Answer, Denied};
+pub use answer::{Allowed, Answer, Denied, Record};
 pub use ask::Client;
 pub use endpoint::{Endpoint, EndpointError};
 pub use failure::{AskError, FieldViolation};

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::{
     json::{self, JsonError, Node, Value},
-    pair::{SILENT_MODEL, SILENT_PROVIDER},
+    pair::{Pair, SILENT_MODEL, SILENT_PROVIDER},
 };
 
 /// Largest `config.json`, in bytes.
@@ -25,10 +25,26 @@ pub const ROLES: [&str; 6] = [
     "orchestrator",
 ];
 
-/// A parsed `config.json`.
-#[derive(Clone, Debug)]
+/// What stands under `models` for one name, as far as Case looks at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing, or null.
+    Absent,
+    /// What JavaScript takes for false: `false`, `0`, an empty text.
+    Falsy,
+    /// Something else that is no object with two texts `provider` and `model`.
+    Malformed,
+    /// A pair.
+    Pair(Pair),
+}
+
+/// A parsed `config.json`: what Case would use of it, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaseConfig {
-    root: Node,
+    /// The entry `default`.
+    pub default: Entry,
+    /// The entries of the roles, in the order of [`ROLES`].
+    pub roles: [Entry; ROLES.len()],
 }
 
 /// Why a `config.json` can not be used at all.
@@ -62,7 +78,7 @@ impl ConfigFault {
 
 /// What Case would use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolution<'a> {
+enum Resolution<'a> {
     /// This pair.
     Pair {
         /// The provider.
@@ -98,74 +114,97 @@ impl CaseConfig {
             JsonError::DuplicateKey { .. } => ConfigFault::DuplicateKey,
         })?;
         match root.value {
-            Value::Object(_) => Ok(Self { root }),
+            Value::Object(_) => {}
             Value::Null
             | Value::Bool(_)
             | Value::Number(_)
             | Value::String(_)
-            | Value::Array(_) => Err(ConfigFault::NotAnObject),
+            | Value::Array(_) => return Err(ConfigFault::NotAnObject),
         }
+        // JavaScript finds no entry in a `models` that is an array, a text or a number either.
+        let models = root.get("models");
+        let entry = |name: &str| Entry::of(models.and_then(|models| models.get(name)));
+        Ok(Self {
+            default: entry("default"),
+            roles: ROLES.map(entry),
+        })
     }
 
     /// The names of `default` and of the roles whose entry is there but can not be a model.
     #[must_use]
     pub fn malformed_entries(&self) -> Vec<&'static str> {
-        core::iter::once("default")
-            .chain(ROLES)
-            .filter(|name| {
-                self.entry(name)
-                    .is_some_and(|entry| entry.is_truthy() && pair_of(entry).is_none())
-            })
+        core::iter::once(("default", &self.default))
+            .chain(self.by_role())
+            .filter(|(_, entry)| **entry == Entry::Malformed)
+            .map(|(name, _)| name)
             .collect()
     }
 
     /// Whether `models.default` is exactly this pair.
     #[must_use]
     pub fn default_is(&self, provider: &str, model: &str) -> bool {
-        self.entry("default").and_then(pair_of) == Some((provider, model))
-    }
-
-    /// What Case would use for `role`.
-    #[must_use]
-    pub fn resolve(&self, role: &str) -> Resolution<'_> {
-        let entry = self.entry(role).filter(|entry| entry.is_truthy());
-        match entry.or_else(|| self.entry("default")) {
-            None => Resolution::SILENT,
-            Some(entry) if entry.value == Value::Null => Resolution::SILENT,
-            Some(entry) => match pair_of(entry) {
-                Some((provider, model)) => Resolution::Pair { provider, model },
-                None => Resolution::Error,
-            },
-        }
+        self.default.names() == Some((provider, model))
     }
 
     /// The roles for which Case would use another pair than this one.
     #[must_use]
     pub fn roles_elsewhere(&self, provider: &str, model: &str) -> Vec<&'static str> {
-        ROLES
-            .into_iter()
-            .filter(|role| match self.resolve(role) {
+        self.by_role()
+            .filter(|(_, entry)| match self.resolve(entry) {
                 Resolution::Pair {
                     provider: resolved_provider,
                     model: resolved_model,
                 } => (resolved_provider, resolved_model) != (provider, model),
                 Resolution::Error => false,
             })
+            .map(|(role, _)| role)
             .collect()
     }
 
-    /// The entry of `models`, if `models` is an object that has it. JavaScript finds no such entry
-    /// in an array, a text or a number either.
-    fn entry(&self, name: &str) -> Option<&Node> {
-        self.root.get("models")?.get(name)
+    fn by_role(&self) -> impl Iterator<Item = (&'static str, &Entry)> {
+        ROLES.into_iter().zip(&self.roles)
+    }
+
+    /// What Case would use for a role with this entry.
+    fn resolve<'a>(&'a self, entry: &'a Entry) -> Resolution<'a> {
+        let used = match entry {
+            Entry::Absent | Entry::Falsy => &self.default,
+            Entry::Malformed | Entry::Pair(_) => entry,
+        };
+        match used {
+            Entry::Absent => Resolution::SILENT,
+            Entry::Falsy | Entry::Malformed => Resolution::Error,
+            Entry::Pair(pair) => Resolution::Pair {
+                provider: &pair.provider,
+                model: &pair.model,
+            },
+        }
     }
 }
 
-fn pair_of(entry: &Node) -> Option<(&str, &str)> {
-    Some((
-        entry.get("provider")?.as_str()?,
-        entry.get("model")?.as_str()?,
-    ))
+impl Entry {
+    fn of(node: Option<&Node>) -> Self {
+        match node {
+            None => Self::Absent,
+            Some(node) if node.value == Value::Null => Self::Absent,
+            Some(node) if !node.is_truthy() => Self::Falsy,
+            Some(node) => pair_of(node).map_or(Self::Malformed, Self::Pair),
+        }
+    }
+
+    fn names(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Pair(pair) => Some((&pair.provider, &pair.model)),
+            Self::Absent | Self::Falsy | Self::Malformed => None,
+        }
+    }
+}
+
+fn pair_of(entry: &Node) -> Option<Pair> {
+    Some(Pair {
+        provider: entry.get("provider")?.as_str()?.into(),
+        model: entry.get("model")?.as_str()?.into(),
+    })
 }
 
 #[cfg(test)]
@@ -179,7 +218,8 @@ mod tests {
 
     fn reviewer(json: &str) -> Resolution<'static> {
         let config = CaseConfig::parse(json.as_bytes()).unwrap();
-        match config.resolve("reviewer") {
+        let [_, _, reviewer, ..] = &config.roles;
+        match config.resolve(reviewer) {
             LOCAL => LOCAL,
             Resolution::SILENT => Resolution::SILENT,
             Resolution::Error => Resolution::Error,

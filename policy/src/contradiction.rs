@@ -6,7 +6,7 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 
 use crate::{
     document::{
-        admission::{Admission, ProviderClass, Role},
+        admission::{Admission, Role},
         decision_record::{Branch, DecisionRecord, NamedPair},
         work_item::WorkItem,
     },
@@ -105,18 +105,14 @@ fn validated_admission(item: &WorkItem, documents: &Documents<'_>, findings: &mu
 }
 
 fn against_record(admission: &Admission, record: &DecisionRecord, findings: &mut Vec<Finding>) {
-    let own_class = match record.branch {
-        Branch::NotDecided => {
-            let message = format!(
-                "the decision record decides nothing, and {} is admitted",
-                admission.pair.value
-            );
-            let code = FindingCode::AdmissionWithoutDecision;
-            findings.push(finding(code, &admission.pair.place, message));
-            return;
-        }
-        Branch::ExternalProviderApproved => ProviderClass::ExternalAnthropic,
-        Branch::LocalProviderRequired => ProviderClass::LocalCaseCompatible,
+    let Some(own_class) = record.branch.own_class() else {
+        let message = format!(
+            "the decision record decides nothing, and {} is admitted",
+            admission.pair.value
+        );
+        let code = FindingCode::AdmissionWithoutDecision;
+        findings.push(finding(code, &admission.pair.place, message));
+        return;
     };
     let named = |pair: &Option<NamedPair>| {
         pair.as_ref()

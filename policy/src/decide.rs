@@ -5,7 +5,6 @@
 use alloc::vec::Vec;
 
 use crate::{
-    case_config::CaseConfig,
     facts::{Facts, Lane},
     gate::{self, LaunchView, PairView, Reason},
     standing::Standing,
@@ -52,7 +51,6 @@ pub fn decide(standing: &Standing<'_>, facts: &Facts, now: Timestamp) -> Decisio
             now,
         },
         facts,
-        config: facts.case_config.as_deref().map(CaseConfig::parse),
     });
     // INVARIANT: the one place where ALLOW is made, and only from "no gate objected".
     let verdict = if reasons.is_empty() {

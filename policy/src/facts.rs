@@ -1,11 +1,15 @@
-//! The facts of one launch, as the caller states them.
+//! The facts of one launch, as the gates look at them.
 //!
 //! Every value set has a place for what was not stated, and no gate takes it for the good value.
-//! Deliberately absent: the wire form, and any bound on the texts; the border checks both.
+//! Deliberately absent: the bytes that a caller sent ([`crate::launch`] has them), and any bound on
+//! the texts; the border checks those.
 
 use alloc::{string::String, vec::Vec};
 
-use crate::digest::Digest;
+use crate::{
+    case_config::{CaseConfig, ConfigFault},
+    digest::Digest,
+};
 
 /// Largest number of credential names in one request.
 pub const CREDENTIAL_NAMES_MAX: usize = 256;
@@ -149,7 +153,7 @@ impl LocalProvider {
     };
 }
 
-/// Everything that a caller states about one launch.
+/// The facts of one launch: everything that a gate looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The harness host.
@@ -170,8 +174,8 @@ pub struct Facts {
     pub admission_file: Option<Digest>,
     /// The class of the credential source; empty when it was not stated.
     pub credential_source_class: String,
-    /// The bytes of Case's `config.json`; `None` when there is none.
-    pub case_config: Option<Vec<u8>>,
+    /// Case's `config.json`; `None` when there is none.
+    pub case_config: Option<Result<CaseConfig, ConfigFault>>,
     /// Whether `CASE_MODEL_OVERRIDE` is set.
     pub case_model_override: Presence,
     /// Whether a `--model` flag is present.
@@ -184,6 +188,8 @@ pub struct Facts {
     pub target_repository: Presence,
     /// The caller's search for secrets; `None` when there was none.
     pub secret_scan: Option<SecretScan>,
+    /// Whether something in the request itself looks like a secret.
+    pub has_secret: bool,
     /// The kind of the fixture.
     pub fixture: FixtureKind,
     /// The run that the fake baseline belongs to; `None` when there is none.
@@ -192,7 +198,8 @@ pub struct Facts {
     pub local_provider: LocalProvider,
 }
 
-/// Prefix of the variables that carry credentials for `amazon-bedrock`.
+/// The provider whose credentials are known by the prefix of their variables, and that prefix.
+const BEDROCK_PROVIDER: &str = "amazon-bedrock";
 const BEDROCK_PREFIX: &str = "AWS_";
 
 /// The credential variables that Pi maps to a provider.
@@ -259,7 +266,21 @@ pub fn is_credential_of(name: &str, provider: &str) -> bool {
     let mapped = CREDENTIAL_VARIABLES
         .iter()
         .any(|(known, providers)| *known == name && providers.contains(&provider));
-    mapped || (provider == "amazon-bedrock" && name.starts_with(BEDROCK_PREFIX))
+    mapped || (provider == BEDROCK_PROVIDER && is_bedrock_credential(name))
+}
+
+/// Every provider that some credential variable is known to belong to, some of them repeatedly.
+pub fn known_providers() -> impl Iterator<Item = &'static str> {
+    CREDENTIAL_VARIABLES
+        .iter()
+        .flat_map(|(_, providers)| providers.iter().copied())
+        .chain([BEDROCK_PROVIDER])
+}
+
+/// Whether the name belongs to the provider whose credentials are known by their prefix.
+#[must_use]
+pub fn is_bedrock_credential(name: &str) -> bool {
+    name.starts_with(BEDROCK_PREFIX)
 }
 
 /// Whether the name stands in the table of known variables, and so may be repeated in an answer.

@@ -8,8 +8,8 @@
 //! - [`json`], [`document`]: from bytes to a decision record, an admission, work items
 //! - [`source_file`], [`snapshot`]: everything read at one moment, with its digest and its contradictions
 //! - [`case_config`]: how Case itself resolves a model
-//! - [`facts`], [`standing`], [`gate`], [`mod@decide`]: a launch, the policy of the moment, the rules,
-//!   the verdict
+//! - [`bounds`], [`launch`], [`facts`]: a launch as it is stated, and what the gates look at
+//! - [`standing`], [`gate`], [`mod@decide`]: the policy of the moment, the rules, the verdict
 //!
 //! Deliberately absent: any wire type, any I/O, any default verdict.
 
@@ -18,6 +18,7 @@
 
 extern crate alloc;
 
+pub mod bounds;
 pub mod case_config;
 mod contradiction;
 pub mod decide;
@@ -29,6 +30,7 @@ pub mod facts;
 pub mod finding;
 pub mod gate;
 pub mod json;
+pub mod launch;
 pub mod pair;
 pub mod secret;
 pub mod snapshot;
@@ -42,6 +44,7 @@ pub use digest::Digest;
 pub use facts::Facts;
 pub use finding::{Finding, FindingCode, Place};
 pub use gate::{Code, Reason};
+pub use launch::Launch;
 pub use pair::Pair;
 pub use snapshot::Snapshot;
 pub use source_file::{ContentFault, SourceFile};

@@ -104,6 +104,33 @@ impl Snapshot {
         snapshot
     }
 
+    /// The snapshot that these judgments make, with no document behind them: what `decide` needs to
+    /// derive a recorded decision again. The admissions are those of [`Snapshot::admitted_pairs`].
+    #[must_use]
+    pub fn of_judgments(
+        digest: Digest,
+        record: RecordState,
+        admissions: impl IntoIterator<Item = (Pair, Admitted)>,
+        invalid_admissions: impl IntoIterator<Item = Digest>,
+    ) -> Self {
+        let mut by_provider: BTreeMap<String, BTreeMap<String, Admitted>> = BTreeMap::new();
+        for (pair, admitted) in admissions {
+            let models = by_provider.entry(pair.provider).or_default();
+            models.insert(pair.model, admitted);
+        }
+        Self {
+            digest,
+            record,
+            admissions: by_provider,
+            invalid_admissions: invalid_admissions
+                .into_iter()
+                .map(|digest| (digest, Place::whole(&Arc::from(""))))
+                .collect(),
+            work_items: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
     /// The identity of the snapshot.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -153,9 +180,11 @@ impl Snapshot {
         self.invalid_admissions.get(&digest)
     }
 
-    /// Where the invalid admission files are, by their digests.
-    pub fn invalid_admissions(&self) -> impl Iterator<Item = &Place> {
-        self.invalid_admissions.values()
+    /// The digests of the invalid admission files, and where the files are.
+    pub fn invalid_admissions(&self) -> impl Iterator<Item = (Digest, &Place)> {
+        self.invalid_admissions
+            .iter()
+            .map(|(digest, place)| (*digest, place))
     }
 
     /// Every pair that has valid admission files, in order.
@@ -344,16 +373,6 @@ fn another<'a>(places: &'a [Place], place: &Place) -> &'a str {
 /// Gives a finding that compares documents the line that it stands in.
 fn show_lines(findings: &mut [Finding], sorted: &[&SourceFile]) {
     let mut sources: BTreeMap<Arc<str>, Option<Source<'_>>> = BTreeMap::new();
-    // What stands behind escapes or entities has no place, and so its whole document shows no line.
-    for finding in &*findings {
-        let is_forbidden = matches!(
-            finding.code,
-            FindingCode::SecretFound | FindingCode::EndpointFound
-        );
-        if is_forbidden && finding.place.line == 0 {
-            sources.insert(Arc::clone(&finding.place.path), None);
-        }
-    }
     for finding in findings {
         if finding.excerpt.is_some() || finding.place.line == 0 {
             continue;
@@ -361,12 +380,16 @@ fn show_lines(findings: &mut [Finding], sorted: &[&SourceFile]) {
         let path = &finding.place.path;
         let source = sources.entry(Arc::clone(path)).or_insert_with(|| {
             let at = sorted.binary_search_by(|file| file.path.cmp(path)).ok()?;
-            let bytes = sorted.get(at)?.content.as_ref().ok()?;
-            Some(Source::new(path, core::str::from_utf8(bytes).ok()?))
+            let file = sorted.get(at)?;
+            let text = core::str::from_utf8(file.content.as_ref().ok()?).ok()?;
+            Some(match file.kind {
+                Kind::DecisionRecord | Kind::WorkItems => Source::new(path, text),
+                Kind::Admission => Source::json(path, text),
+            })
         });
         finding.excerpt = source
             .as_ref()
-            .map(|source| source.excerpt_at(&finding.place));
+            .and_then(|source| source.excerpt_at(&finding.place));
     }
 }
 

@@ -7,10 +7,11 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 
 use crate::{
+    document::rendered,
     endpoint,
     escape::any_reading,
     finding::{Excerpt, Finding, FindingCode, Place},
-    secret,
+    secret::{self, Secret},
 };
 
 /// Longest line that an excerpt shows whole, in characters; of a longer one it shows the part
@@ -31,21 +32,56 @@ pub struct Source<'a> {
     path: Arc<str>,
     text: &'a str,
     line_starts: Vec<usize>,
+    secrets: Vec<Secret>,
+    endpoints: Vec<Range<usize>>,
+    /// Secrets and endpoints together, in order and without overlap.
     hidden: Vec<Range<usize>>,
+    behind_escapes: BehindEscapes,
+    /// Whether any line may be shown: nothing stands behind escapes or entities, not even beside what
+    /// stands there as written.
+    shows_lines: bool,
+}
+
+/// What stands behind the escapes and entities of a document, and is not there as written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BehindEscapes {
+    pub(crate) secret: bool,
+    pub(crate) endpoint: bool,
 }
 
 impl<'a> Source<'a> {
-    /// Indexes `text`, the content of the file at `path`.
+    /// Indexes `text`, the content of the Markdown document at `path`.
     #[must_use]
     pub fn new(path: &Arc<str>, text: &'a str) -> Self {
+        let mut source = Self::json(path, text);
+        let is_behind = |text: &str, is_present: fn(&str) -> bool| {
+            is_present(&rendered(text)) || any_reading(text, is_present)
+        };
+        source.behind_escapes = BehindEscapes {
+            secret: source.secrets.is_empty() && is_behind(text, secret::is_present),
+            endpoint: source.endpoints.is_empty() && is_behind(text, endpoint::is_present),
+        };
+        let rest = source.blotted();
+        source.shows_lines =
+            !is_behind(&rest, secret::is_present) && !is_behind(&rest, endpoint::is_present);
+        source
+    }
+
+    /// Indexes `text`, the content of the JSON file at `path`. What its escapes hide, they hide within
+    /// one line; an excerpt sees to that.
+    #[must_use]
+    pub fn json(path: &Arc<str>, text: &'a str) -> Self {
         let line_starts = core::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at.saturating_add(1)))
             .collect();
-        let mut hidden: Vec<_> = secret::find(text)
-            .into_iter()
-            .map(|found| found.span)
+        let secrets = secret::find(text);
+        let endpoints = endpoint::find(text);
+        let mut hidden: Vec<_> = secrets
+            .iter()
+            .map(|found| &found.span)
+            .chain(&endpoints)
+            .cloned()
             .collect();
-        hidden.extend(endpoint::find(text));
         hidden.sort_by_key(|span| span.start);
         hidden.dedup_by(|next, kept| {
             let overlaps = next.start <= kept.end;
@@ -58,7 +94,11 @@ impl<'a> Source<'a> {
             path: Arc::clone(path),
             text,
             line_starts,
+            secrets,
+            endpoints,
             hidden,
+            behind_escapes: BehindEscapes::default(),
+            shows_lines: true,
         }
     }
 
@@ -72,6 +112,21 @@ impl<'a> Source<'a> {
     #[must_use]
     pub fn path(&self) -> &Arc<str> {
         &self.path
+    }
+
+    /// The secrets that stand there as written.
+    pub(crate) fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// Where endpoints stand as written.
+    pub(crate) fn endpoints(&self) -> &[Range<usize>] {
+        &self.endpoints
+    }
+
+    /// What stands behind escapes and entities.
+    pub(crate) fn behind_escapes(&self) -> BehindEscapes {
+        self.behind_escapes
     }
 
     /// The place where `span` starts.
@@ -93,7 +148,7 @@ impl<'a> Source<'a> {
             code,
             place: self.place(span),
             message,
-            excerpt: Some(self.excerpt(span)),
+            excerpt: self.excerpt(span),
         }
     }
 
@@ -117,9 +172,9 @@ impl<'a> Source<'a> {
         (line, self.line_starts.get(line).copied().unwrap_or(0))
     }
 
-    /// The line of `place`, underlined from there to its end.
+    /// The line of `place`, underlined from there to its end; `None` when no line may be shown.
     #[must_use]
-    pub fn excerpt_at(&self, place: &Place) -> Excerpt {
+    pub fn excerpt_at(&self, place: &Place) -> Option<Excerpt> {
         let index = |number: u32| {
             usize::try_from(number)
                 .unwrap_or(usize::MAX)
@@ -139,6 +194,19 @@ impl<'a> Source<'a> {
         self.excerpt(&(start..line_end.max(start)))
     }
 
+    /// The text with a blot in place of each hidden span.
+    fn blotted(&self) -> String {
+        let mut blotted = String::with_capacity(self.text.len());
+        let mut shown = 0;
+        for hidden in &self.hidden {
+            blotted.push_str(self.text.get(shown..hidden.start).unwrap_or_default());
+            blotted.push_str(BLOT);
+            shown = hidden.end;
+        }
+        blotted.push_str(self.text.get(shown..).unwrap_or_default());
+        blotted
+    }
+
     /// The hidden span that `offset` is in.
     fn hidden_at(&self, offset: usize) -> Option<&Range<usize>> {
         let after = self.hidden.partition_point(|hidden| hidden.start <= offset);
@@ -146,7 +214,11 @@ impl<'a> Source<'a> {
         hidden.contains(&offset).then_some(hidden)
     }
 
-    fn excerpt(&self, span: &Range<usize>) -> Excerpt {
+    fn excerpt(&self, span: &Range<usize>) -> Option<Excerpt> {
+        // What stands behind escapes or entities has no place, so no line is safe.
+        if !self.shows_lines {
+            return None;
+        }
         let (_, line_start) = self.line_at(span.start);
         let rest = self.text.get(line_start..).unwrap_or_default();
         let line = rest.lines().next().unwrap_or_default();
@@ -156,7 +228,7 @@ impl<'a> Source<'a> {
             // What stands behind escapes has no span that could be hidden alone.
             let mut shown = Shown::default();
             shown.blot(line_start, true);
-            return shown.into_excerpt();
+            return Some(shown.into_excerpt());
         }
         let before = self.text.get(line_start..span.start).unwrap_or_default();
         let skipped = before.chars().count().saturating_sub(EXCERPT_CHARS_MAX / 2);
@@ -177,7 +249,7 @@ impl<'a> Source<'a> {
         if line.chars().count() > skipped.saturating_add(EXCERPT_CHARS_MAX) {
             shown.push("…");
         }
-        shown.into_excerpt()
+        Some(shown.into_excerpt())
     }
 }
 
@@ -298,7 +370,7 @@ mod tests {
     fn an_excerpt_underlines_its_place() {
         let text = "first\n\tkey: välue.\n";
         let at = text.find("välue").unwrap();
-        let excerpt = source(text).excerpt(&(at..at + "välue".len()));
+        let excerpt = source(text).excerpt(&(at..at + "välue".len())).unwrap();
         assert_eq!(excerpt.text, " key: välue.");
         assert_eq!((excerpt.underline_start, excerpt.underline_length), (6, 5));
     }
@@ -306,21 +378,51 @@ mod tests {
     #[test]
     fn an_excerpt_hides_secrets_and_endpoints() {
         let text = "use sk-ant-0123456789abcdef at http://10.0.0.1:8000/v1 now";
-        let excerpt = source(text).excerpt(&(4..27));
+        let excerpt = source(text).excerpt(&(4..27)).unwrap();
         assert_eq!(excerpt.text, "use [hidden] at [hidden] now");
         assert_eq!((excerpt.underline_start, excerpt.underline_length), (4, 8));
     }
 
     #[test]
+    fn no_line_is_shown_when_something_stands_behind_escapes() {
+        for text in [
+            "one\nuse sk&#45;ant&#45;0123456789abcdef now\nthree",
+            "one\nuse sk\\-ant\\-0123456789abcdef now\nthree",
+            "one\nuse http&colon;//10.0.0.1:8000/v1 now\nthree",
+            "sk-ant-0123456789abcdef\nuse sk&#45;ant&#45;0123456789abcdef now\nthree",
+        ] {
+            let source = source(text);
+            for at in 0..text.len() {
+                let finding = source.finding(FindingCode::KeyUnknown, &(at..at + 1), "".into());
+                assert_eq!(finding.excerpt, None, "{text}");
+                assert_eq!(source.excerpt_at(&finding.place), None, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_of_json_with_something_behind_escapes_is_hidden_alone() {
+        let text = "{\n\"a\": \"sk\\u002dant\\u002d0123456789abcdef\",\n\"b\": 1\n}";
+        let source = Source::json(&Arc::from("a.json"), text);
+        let shown = |part: &str| {
+            let at = text.find(part).unwrap();
+            source.excerpt(&(at..at + part.len())).unwrap().text
+        };
+        assert_eq!([shown("\"a\""), shown("\"b\"")], ["[hidden]", "\"b\": 1"]);
+    }
+
+    #[test]
     fn an_excerpt_shows_invisible_characters_as_escapes() {
-        let excerpt = source("qwen\u{200b}local\u{1b}[31m").excerpt(&(0..4));
+        let excerpt = source("qwen\u{200b}local\u{1b}[31m")
+            .excerpt(&(0..4))
+            .unwrap();
         assert_eq!(excerpt.text, "qwen\\u{200b}local\\u{1b}[31m");
     }
 
     #[test]
     fn an_excerpt_of_escapes_stays_within_the_contract() {
         let text = "\u{e0fff}".repeat(1000);
-        let excerpt = source(&text).excerpt(&(4..8));
+        let excerpt = source(&text).excerpt(&(4..8)).unwrap();
         assert!(excerpt.text.chars().count() <= 240);
         assert_eq!((excerpt.underline_start, excerpt.underline_length), (9, 9));
     }
@@ -328,7 +430,7 @@ mod tests {
     #[test]
     fn an_excerpt_of_a_long_line_is_cut_around_the_place() {
         let text = format!("{}X{}", "a".repeat(1000), "b".repeat(1000));
-        let excerpt = source(&text).excerpt(&(1000..1001));
+        let excerpt = source(&text).excerpt(&(1000..1001)).unwrap();
         assert_eq!(excerpt.text.chars().count(), EXCERPT_CHARS_MAX + 2);
         let start = usize::try_from(excerpt.underline_start).unwrap();
         assert_eq!(excerpt.text.chars().nth(start), Some('X'));

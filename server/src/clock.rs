@@ -12,3 +12,9 @@ pub fn now() -> Option<Timestamp> {
     let seconds = i64::try_from(since_epoch.as_secs()).ok()?;
     Timestamp::from_unix(seconds, since_epoch.subsec_nanos())
 }
+
+/// Now, as RFC 3339, for what is noted beside decisions; the epoch when the clock is of no use.
+#[must_use]
+pub fn text() -> String {
+    now().map_or_else(|| "1970-01-01T00:00:00Z".into(), |now| now.to_string())
+}

@@ -1,6 +1,9 @@
 //! The configuration: one TOML file, or the built-in one that documents every default.
 //!
-//! Unknown keys are errors that point at their line. Deliberately absent: any key that opens a gate.
+//! Unknown keys are errors that point at their line. Deliberately absent: any key that opens a gate,
+//! and any that holds a secret; keys and credentials are in files of their own.
+
+mod trail;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +16,8 @@ use std::{
 use admit_policy::{Terms, facts::EndpointScope};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::store::StoreConfig;
+use self::trail::{RawAudit, RawExport};
+use crate::{audit::LogConfig, export::ExportConfig, store::StoreConfig};
 
 /// The built-in configuration, in force when no other is given.
 pub const BUILT_IN: &str = include_str!("../../deploy/admitd.toml");
@@ -38,6 +42,14 @@ pub struct Config {
     pub tcp: Option<SocketAddr>,
     /// The unix socket to listen on.
     pub unix: Option<PathBuf>,
+    /// The loopback address of the metrics.
+    pub metrics: Option<SocketAddr>,
+    /// What the audit log needs to know.
+    pub audit: LogConfig,
+    /// Where the spans go, if anywhere.
+    pub export: Option<ExportConfig>,
+    /// Whether the daemon's own diagnostics go there too.
+    pub exports_diagnostics: bool,
 }
 
 /// Why a configuration cannot be used.
@@ -80,6 +92,10 @@ struct Raw {
     #[serde(default = "RawListen::built_in")]
     listen: RawListen,
     #[serde(default)]
+    audit: RawAudit,
+    #[serde(default)]
+    export: RawExport,
+    #[serde(default)]
     network_classes: BTreeMap<String, BTreeSet<RawScope>>,
 }
 
@@ -90,6 +106,8 @@ struct RawListen {
     tcp: Option<SocketAddr>,
     #[serde(default)]
     unix: PathBuf,
+    #[serde(default, deserialize_with = "address")]
+    metrics: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -117,6 +135,7 @@ impl RawListen {
         Self {
             tcp: built_in_tcp(),
             unix: PathBuf::new(),
+            metrics: None,
         }
     }
 }
@@ -209,13 +228,8 @@ impl Config {
                 bounds: format!("at most {NETWORK_CLASSES_MAX} classes"),
             });
         }
-        if let Some(tcp) = raw.listen.tcp.filter(|tcp| !tcp.ip().is_loopback()) {
-            return Err(ConfigError::OutOfBounds {
-                key: "listen.tcp",
-                value: tcp.to_string(),
-                bounds: "a loopback address, because the connection is not encrypted".into(),
-            });
-        }
+        loopback("listen.tcp", raw.listen.tcp)?;
+        loopback("listen.metrics", raw.listen.metrics)?;
         let unix = Some(raw.listen.unix).filter(|path| !path.as_os_str().is_empty());
         if raw.listen.tcp.is_none() && unix.is_none() {
             return Err(ConfigError::NowhereToListen);
@@ -235,7 +249,22 @@ impl Config {
             },
             tcp: raw.listen.tcp,
             unix,
+            metrics: raw.listen.metrics,
+            audit: raw.audit.config()?,
+            exports_diagnostics: raw.export.diagnostics,
+            export: raw.export.config()?,
         })
+    }
+}
+
+fn loopback(key: &'static str, address: Option<SocketAddr>) -> Result<(), ConfigError> {
+    match address.filter(|address| !address.ip().is_loopback()) {
+        None => Ok(()),
+        Some(address) => Err(ConfigError::OutOfBounds {
+            key,
+            value: address.to_string(),
+            bounds: "a loopback address, because the connection is not encrypted".into(),
+        }),
     }
 }
 
@@ -312,12 +341,43 @@ mod tests {
             ),
             ("[listen]\ntcp = \"[::1]:1\"", "[listen]\ntcp = \"[::]:1\""),
             (
+                "[listen]\nmetrics = \"127.0.0.1:1\"",
+                "[listen]\nmetrics = \"192.0.2.1:1\"",
+            ),
+            (
+                "[export]\nendpoint = \"http://127.0.0.1:4317\"",
+                "[export]\nca_file = \"/ca.pem\"",
+            ),
+            (
                 "[listen]\ntcp = \"\"\nunix = \"/s\"",
                 "[listen]\ntcp = \"\"",
             ),
         ] {
             assert!(Config::parse(good).is_ok(), "{good}");
             assert!(Config::parse(bad).is_err(), "{bad}");
+        }
+        for (key, good, bad) in [
+            (
+                "segment_bytes",
+                ["65536", "1073741824"],
+                ["65535", "1073741825"],
+            ),
+            (
+                "segment_age",
+                ["\"1s\"", "\"30d\""],
+                ["\"999ms\"", "\"31d\""],
+            ),
+            ("retention", ["\"1h\"", "\"\""], ["\"59m\"", "\"101y\""]),
+            (
+                "free_space_min_bytes",
+                ["65536", "1099511627776"],
+                ["65535", "1099511627777"],
+            ),
+            ("patience", ["\"100ms\"", "\"1m\""], ["\"99ms\"", "\"61s\""]),
+        ] {
+            let parse = |value: &str| Config::parse(&format!("[audit]\n{key} = {value}\n"));
+            assert!(good.map(parse).iter().all(Result::is_ok), "{key}");
+            assert!(bad.map(parse).iter().all(Result::is_err), "{key}");
         }
         let classes = |count: usize| {
             let lines: Vec<String> = (0..count).map(|n| format!("c{n} = []\n")).collect();

@@ -9,12 +9,19 @@ use std::{
 };
 
 use admit_server::{
-    command::{demo, schema, serve, validate},
+    command::{
+        audit::{self, Audit, Outcome},
+        demo, schema, serve, validate,
+    },
     config::Config,
+    export::{diagnostics::DiagnosticsGuard, otlp_layer},
     report::Format,
 };
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use tracing_subscriber::{
+    Layer as _, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// Admit, the policy decision point for launches of WorkOS Case.
 #[derive(Parser)]
@@ -34,6 +41,9 @@ enum Command {
         /// The policy directory, in place of the configured one.
         #[arg(long, value_name = "DIR")]
         policy_dir: Option<PathBuf>,
+        /// The audit directory, in place of the configured one.
+        #[arg(long, value_name = "DIR")]
+        audit_dir: Option<PathBuf>,
     },
     /// Reports what is wrong with a policy directory. Exit code 0: clean; 1: findings; 2: it could not be read.
     Validate {
@@ -51,6 +61,9 @@ enum Command {
     },
     /// Prints the built-in configuration, which documents every key.
     Config,
+    /// Checks, shows, follows and replays the audit log, and sends it again.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Shows the whole product at work on an example policy: nothing to prepare, nothing left behind.
     Demo,
 }
@@ -85,23 +98,23 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve { config, policy_dir } => {
-            tracing_subscriber::fmt()
-                .with_writer(std::io::stderr)
-                .with_ansi(std::io::stderr().is_terminal())
-                .with_target(false)
-                .init();
-            let path = config;
-            let mut config = Config::load(path.as_deref()).with_context(|| {
-                path.as_deref()
+        Command::Serve {
+            config,
+            policy_dir,
+            audit_dir,
+        } => {
+            let mut loaded = Config::load(config.as_deref()).with_context(|| {
+                config
+                    .as_deref()
                     .unwrap_or_else(|| "the built-in configuration".as_ref())
                     .display()
                     .to_string()
             })?;
-            if let Some(policy_dir) = policy_dir {
-                config.store.policy_dir = policy_dir;
-            }
-            runtime()?.block_on(serve::run(config))?;
+            loaded.store.policy_dir = policy_dir.unwrap_or(loaded.store.policy_dir);
+            loaded.audit.dir = audit_dir.unwrap_or(loaded.audit.dir);
+            // Held to the end: what waits to be sent is sent then.
+            let _diagnostics = start_diagnostics(&loaded)?;
+            runtime()?.block_on(serve::run(loaded))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Validate { directory, format } => {
@@ -120,6 +133,17 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             anstream::stdout().write_all(admit_server::config::BUILT_IN.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Audit(command) => {
+            let outcome = if command.is_json() {
+                audit::run(&command, &mut std::io::stdout().lock())
+            } else {
+                audit::run(&command, &mut anstream::stdout().lock())
+            }?;
+            Ok(match outcome {
+                Outcome::Good => ExitCode::SUCCESS,
+                Outcome::Bad => ExitCode::from(1),
+            })
+        }
         Command::Demo => {
             runtime()?.block_on(async {
                 let mut to = anstream::stdout();
@@ -132,6 +156,29 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Says what the daemon does on standard error, and to the receiver if that is configured.
+fn start_diagnostics(config: &Config) -> anyhow::Result<Option<DiagnosticsGuard>> {
+    let exported = config
+        .export
+        .as_ref()
+        .filter(|_| config.exports_diagnostics)
+        .map(otlp_layer)
+        .transpose()
+        .context("the export of diagnostics cannot be started")?;
+    let (layer, guard) = exported.unzip();
+    tracing_subscriber::registry()
+        .with(
+            tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_target(false)
+                .with_filter(LevelFilter::INFO),
+        )
+        .with(layer)
+        .init();
+    Ok(guard)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

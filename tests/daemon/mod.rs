@@ -46,6 +46,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// notification.
 pub(crate) const RESCAN_NEVER: &str = "59m";
 
+/// A free port of the loopback address.
+const FREE_PORT: &str = "127.0.0.1:0";
+/// The file of what a daemon writes to its standard output, beside its configuration.
+const STDOUT_FILE: &str = "stdout";
+
 /// How a daemon is to be started.
 pub(crate) struct Settings {
     pub(crate) policy_dir: PathBuf,
@@ -57,6 +62,14 @@ pub(crate) struct Settings {
     pub(crate) tcp: bool,
     /// A command that starts the daemon in turn, when it is not started directly.
     pub(crate) through: &'static [&'static str],
+    /// The audit directory; none for one in a folder of its own.
+    pub(crate) audit_dir: Option<PathBuf>,
+    /// More lines of TOML, from within the section `audit` on.
+    pub(crate) more_audit: String,
+    /// Whether to serve metrics on a free port of the loopback address.
+    pub(crate) metrics: bool,
+    /// More variables of the daemon's environment.
+    pub(crate) env: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -68,18 +81,26 @@ impl Settings {
             socket: None,
             tcp: false,
             through: &[],
+            audit_dir: None,
+            more_audit: String::new(),
+            metrics: false,
+            env: Vec::new(),
         }
     }
 
-    fn toml(&self, socket: &Path) -> String {
+    fn toml(&self, socket: &Path, audit_dir: &Path) -> String {
         format!(
             "policy_dir = {:?}\nrescan_interval = {:?}\nstaleness_max = {:?}\n\
-             [listen]\nunix = {:?}\ntcp = {:?}\n",
+             [listen]\nunix = {:?}\ntcp = {:?}\nmetrics = {:?}\n\
+             [audit]\ndir = {:?}\nfree_space_min_bytes = 65536\n{}\n",
             self.policy_dir,
             self.rescan_interval,
             self.staleness_max,
             socket,
-            if self.tcp { "127.0.0.1:0" } else { "" },
+            if self.tcp { FREE_PORT } else { "" },
+            if self.metrics { FREE_PORT } else { "" },
+            audit_dir,
+            self.more_audit,
         )
     }
 }
@@ -97,7 +118,7 @@ pub(crate) struct Daemon {
     child: Child,
     log: watch::Receiver<Log>,
     socket: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Daemon {
@@ -119,8 +140,11 @@ impl Daemon {
         let socket = settings.socket.clone();
         let socket = socket.unwrap_or_else(|| folder.path().join("admitd.sock"));
         let config = folder.path().join("admitd.toml");
-        fs::write(&config, settings.toml(&socket)).unwrap();
-        Self::spawn_with(&config, settings.through, socket, folder)
+        let audit_dir = settings.audit_dir.clone();
+        let audit_dir = audit_dir.unwrap_or_else(|| folder.path().join("audit"));
+        fs::write(&config, settings.toml(&socket, &audit_dir)).unwrap();
+        let (through, env) = (settings.through, settings.env.as_slice());
+        Self::spawn_with(&config, through, env, socket, folder)
     }
 
     /// Starts a daemon with just this configuration, which may be wrong.
@@ -129,10 +153,16 @@ impl Daemon {
         let path = folder.path().join("admitd.toml");
         fs::write(&path, config).unwrap();
         let socket = folder.path().join("admitd.sock");
-        Self::spawn_with(&path, &[], socket, folder)
+        Self::spawn_with(&path, &[], &[], socket, folder)
     }
 
-    fn spawn_with(config: &Path, through: &[&str], socket: PathBuf, folder: TempDir) -> Self {
+    fn spawn_with(
+        config: &Path,
+        through: &[&str],
+        env: &[(String, String)],
+        socket: PathBuf,
+        folder: TempDir,
+    ) -> Self {
         let admitd = env!("CARGO_BIN_EXE_admitd");
         let mut command = match through {
             [] => Command::new(admitd),
@@ -145,8 +175,9 @@ impl Daemon {
         let mut child = command
             .args(["serve", "--config"])
             .arg(config)
+            .envs(env.iter().cloned())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(fs::File::create(folder.path().join(STDOUT_FILE)).unwrap())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -163,7 +194,7 @@ impl Daemon {
             child,
             log,
             socket,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -194,12 +225,26 @@ impl Daemon {
         log.lines.iter().find(has_part).cloned()
     }
 
+    /// What it has written to its standard output so far.
+    pub(crate) fn stdout(&self) -> Vec<u8> {
+        fs::read(self.folder.path().join(STDOUT_FILE)).unwrap()
+    }
+
     /// The address that it says it listens on.
     pub(crate) async fn tcp_address(&mut self) -> SocketAddr {
-        let line = self.logged("listening").await;
+        self.address("listening", "tcp=").await
+    }
+
+    /// The address that it says it serves metrics on.
+    pub(crate) async fn metrics_address(&mut self) -> SocketAddr {
+        self.address(" metrics ", "address=").await
+    }
+
+    async fn address(&mut self, part: &str, key: &str) -> SocketAddr {
+        let line = self.logged(part).await;
         let address = line
             .split_whitespace()
-            .find_map(|part| part.strip_prefix("tcp="));
+            .find_map(|part| part.strip_prefix(key));
         address.unwrap().parse().unwrap()
     }
 
@@ -373,8 +418,12 @@ const _: () = {
     let _ = Daemon::log;
     let _ = Daemon::socket;
     let _ = Daemon::tcp_address;
+    let _ = Daemon::metrics_address;
+    let _ = Daemon::stdout;
     let _ = Daemon::terminate;
     let _ = Daemon::kill;
+    let _ = Daemon::client;
+    let _ = Client::watch;
     let _ = Client::policy;
     let _ = |client: &Client| drop(client.channel.clone());
     let _ = Client::health;

@@ -126,7 +126,8 @@ class Daemon:
             f'policy_dir = "{self.policy.link}"\n'
             f'rescan_interval = "{rescan_interval}"\n'
             f'staleness_max = "{staleness_max}"\n'
-            f'[listen]\ntcp = "127.0.0.1:0"\nunix = "{socket}"\n{CONFIG}'
+            f'[listen]\ntcp = "127.0.0.1:0"\nunix = "{socket}"\n'
+            f'[audit]\ndir = "{self.folder / "audit"}"\n{CONFIG}'
         )
         self.process = subprocess.Popen(
             [self.admitd, "serve", "--config", config],

@@ -50,12 +50,15 @@ def test_entry(case, asked_daemon):
         assert answer.policy_digest == case.policy_digest
         assert_complete(answer)
     assert answers[0].decision_id != answers[1].decision_id
+    assert answers[1].seq == answers[0].seq + 1
     ASKED.append(case.id)
 
 
 def assert_complete(answer):
     decision_id = uuid.UUID(answer.decision_id)
     assert (decision_id.version, str(decision_id)) == (7, answer.decision_id)
+    assert str(uuid.UUID(answer.stream_id)) == answer.stream_id
+    assert answer.seq > 0 and len(bytes.fromhex(answer.record_hash)) == 32
     decided = answer.decide_time.ToDatetime(tzinfo=datetime.UTC)
     age = datetime.datetime.now(datetime.UTC) - decided
     assert abs(age.total_seconds()) < CLOCK_SECONDS_MAX

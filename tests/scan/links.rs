@@ -1,11 +1,15 @@
 //! Links: followed inside the directory, counted once, and never a way in from outside.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+};
 
 use admit_policy::{FindingCode, Snapshot, source_file::ContentFault};
-use admit_server::store::scan::{Limits, scan};
+use admit_server::store::scan::{Limits, ScanError, scan};
 
-use crate::{ADMISSION, RECORD, Tree, fault, read};
+use crate::{ADMISSION, RECORD, Tree, bound_by_permissions, fault, read};
 
 #[test]
 fn a_link_inside_is_followed_and_a_file_counts_once() {
@@ -97,4 +101,100 @@ fn the_policy_directory_itself_may_be_a_link() {
     let link = tree.folder.path().join("link");
     symlink(&tree.root, &link).unwrap();
     assert_eq!(scan(&link, &Limits::DEFAULT).unwrap(), tree.read());
+}
+
+#[test]
+fn a_link_inside_that_cannot_be_looked_up_fails_a_reading() {
+    // No name is that long, which the system says to root too.
+    let too_long = "n".repeat(300);
+    let targets: [fn(&Tree) -> PathBuf; 4] = [
+        |_| PathBuf::new(),
+        |_| "../b/..".into(),
+        |_| "../../policy".into(),
+        |tree| tree.root.join("b"),
+    ];
+    for target in targets {
+        // A folder, for all that is known, and a file that is policy.
+        for name in ["sot", RECORD] {
+            let tree = Tree::new();
+            let target = target(&tree).join(&too_long);
+            tree.folder("b").link(format!("a/{name}"), &target);
+            let error = tree.scan(&Limits::DEFAULT).unwrap_err();
+            let link = format!("`a/{name}`");
+            assert!(
+                matches!(&error, ScanError::Entry { entry, .. } if *entry == link),
+                "{link} to {}: {error}",
+                target.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_link_to_the_outside_that_cannot_be_looked_up_is_a_finding() {
+    let tree = Tree::new();
+    let outside = tree.outside("note", "not ours");
+    let too_long = outside.with_file_name("n".repeat(300));
+    let beside = Path::new("../../outside").join("n".repeat(300));
+    tree.link(format!("a/{RECORD}"), &too_long)
+        .link(format!("b/{ADMISSION}"), &beside)
+        .link("c", &too_long)
+        // As it is written the rest leads in; as far as it can be followed it leads out.
+        .link("out", outside.parent().unwrap())
+        .link("d", format!("out/{}", "n".repeat(300)));
+    let expected = [("a", RECORD), ("b", ADMISSION)]
+        .map(|(folder, name)| fault(&format!("{folder}/{name}"), ContentFault::LinkNotFollowed));
+    assert_eq!(tree.found(), expected);
+    let strays = tree.read().strays;
+    let strays: Vec<_> = strays.iter().map(|stray| &*stray.place.path).collect();
+    assert_eq!(strays, ["c", "d", "out"]);
+}
+
+#[test]
+fn a_link_that_the_account_may_not_follow_fails_a_reading_or_is_a_finding() {
+    let Some(mut validate) = bound_by_permissions() else {
+        println!("skipped: there is no account here that permissions bind");
+        return;
+    };
+    let tree = Tree::new();
+    let permit = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    permit(tree.folder.path(), 0o755).unwrap();
+    tree.file(RECORD, "record");
+    validate.arg("validate").arg(&tree.root);
+
+    // Out: whoever owns the rest of the disk need not let this account in.
+    let locked = tree.outside(RECORD, "not ours");
+    let outside = locked.parent().unwrap();
+    tree.link(format!("a/{RECORD}"), &locked)
+        .link("b", outside.join("folder"));
+    permit(outside, 0o000).unwrap();
+    let output = validate.output().unwrap();
+    permit(outside, 0o755).unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for path in [&format!("a/{RECORD}"), "b"] {
+        assert!(
+            said.contains("error[link-not-followed]") && said.contains(path),
+            "{path}: {said}"
+        );
+    }
+
+    // In: a volume of Kubernetes whose folder only root may enter, and a folder whose entries may be
+    // listed and not looked up.
+    tree.file(format!("..2026_06_01/sot/{RECORD}"), "second")
+        .link("..data", "..2026_06_01")
+        .link("sot", "..data/sot")
+        .link("listed/up", "../..2026_06_01/sot");
+    for (folder, mode, entry) in [
+        ("..2026_06_01", 0o000, "sot"),
+        ("listed", 0o444, "listed/up"),
+    ] {
+        permit(&tree.root.join(folder), mode).unwrap();
+        let output = validate.output().unwrap();
+        permit(&tree.root.join(folder), 0o755).unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{folder}: {said}");
+        let expected = format!("the entry `{entry}` cannot be looked up");
+        assert!(said.contains(&expected), "{folder}: {said}");
+    }
 }

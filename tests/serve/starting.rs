@@ -4,7 +4,10 @@
 use std::{
     fs,
     net::TcpListener,
-    os::unix::{fs::symlink, net::UnixDatagram},
+    os::unix::{
+        fs::symlink,
+        net::{UnixDatagram, UnixListener, UnixStream},
+    },
 };
 
 use crate::{
@@ -60,6 +63,24 @@ async fn a_datagram_socket_in_use_is_left_alone() {
     assert!(!listens, "{}", daemon.log());
     let said = refusal(daemon).await;
     assert!(said.contains(&socket.display().to_string()), "{said}");
+}
+
+#[tokio::test]
+async fn a_socket_of_a_process_that_hangs_is_left_alone() {
+    let policy = policy();
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("admitd.sock");
+    // Whoever listens there takes no connection, and the one that may wait is waiting.
+    let theirs = UnixListener::bind(&socket).unwrap();
+    rustix::net::listen(&theirs, 0).unwrap();
+    let _waiting = UnixStream::connect(&socket).unwrap();
+    let settings = Settings {
+        socket: Some(socket.clone()),
+        ..Settings::new(policy.path())
+    };
+    let said = refusal(Daemon::spawn(&settings)).await;
+    assert!(said.contains("another process listens on"), "{said}");
+    assert!(theirs.accept().is_ok());
 }
 
 #[tokio::test]

@@ -27,6 +27,9 @@ fn allow(lane: Lane) -> AdmitResponse {
         }
         .into(),
         dry_run: false,
+        stream_id: ID.into(),
+        seq: 1,
+        record_hash: "0b".repeat(32),
     }
 }
 
@@ -95,7 +98,14 @@ fn a_denial_is_bounded_and_printable() {
 /// A change that takes an answer out of its form.
 type Damage = fn(&mut AdmitResponse);
 
-const DAMAGES: [(&str, Damage); 22] = [
+const DAMAGES: [(&str, Damage); 27] = [
+    ("no log", |a| a.stream_id.clear()),
+    ("a log that is none", |a| a.stream_id.push('0')),
+    ("no place in the log", |a| a.seq = 0),
+    ("no hash", |a| a.record_hash.clear()),
+    ("an uppercase hash", |a| {
+        a.record_hash.make_ascii_uppercase()
+    }),
     ("no verdict", |a| a.verdict = 0),
     ("an unknown verdict", |a| a.verdict = 3),
     ("a negative verdict", |a| a.verdict = -1),

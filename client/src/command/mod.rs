@@ -134,9 +134,17 @@ impl Server {
             .endpoint
             .parse()
             .map_err(|error| UsageError(format!("--server or ADMIT_SERVER: {error}")))?;
-        Ok(Client::new(&endpoint, deadline))
+        let client = Client::new(&endpoint, deadline);
+        Ok(match std::env::var(TRACE_PARENT_VARIABLE) {
+            Ok(trace_parent) => client.in_trace(&trace_parent),
+            // Unset, or no text at all.
+            Err(_) => client,
+        })
     }
 }
+
+/// Where a shell's place in a trace stands.
+const TRACE_PARENT_VARIABLE: &str = "TRACEPARENT";
 
 /// Why the command line cannot be used. Repeats no value of it.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! The credential variables in sight: their names, never a value.
 
 use admit_policy::{
+    bounds::Bound,
     facts::{CREDENTIAL_NAMES_MAX, is_credential_of, is_credential_variable},
     secret,
 };
@@ -10,8 +11,6 @@ use super::{Notes, Surroundings};
 
 /// Most names of other providers that a note shows.
 const FOREIGN_SHOWN_MAX: usize = 16;
-/// Longest name that can be stated, in bytes.
-const NAME_BYTES_MAX: usize = 128;
 
 /// What stands for a credential variable whose name cannot be stated: one with a character that the
 /// contract does not allow, one that is too long or looks like a secret itself, and all those beyond
@@ -59,11 +58,7 @@ pub(super) fn note_foreign(request: &AdmitRequest, notes: &mut Notes) {
 }
 
 fn is_statable(name: &str) -> bool {
-    name.len() <= NAME_BYTES_MAX
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && !secret::is_present(name)
+    Bound::VariableName.holds(name) && !secret::is_present(name)
 }
 
 #[cfg(test)]
@@ -95,7 +90,7 @@ mod tests {
         let names = [
             "MY-OWN_API_KEY".into(),
             "ghp_abcdefghij0123456789_TOKEN".into(),
-            format!("{}_TOKEN", "A".repeat(NAME_BYTES_MAX)).into(),
+            format!("{}_TOKEN", "A".repeat(Bound::VariableName.bytes_max())).into(),
             OsString::from_vec(b"\xff\x1b_TOKEN".to_vec()),
         ];
         for name in names {

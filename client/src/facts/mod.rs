@@ -9,7 +9,6 @@
 mod admission_file;
 mod arguments;
 mod bounded_file;
-mod bounds;
 mod case;
 mod credentials;
 mod dotenv;
@@ -36,7 +35,7 @@ use case::ConfigFile;
 use outcome::Notes;
 use task_file::TaskFiles;
 
-pub use bounds::{Bound, STAGE_MAX};
+pub use admit_policy::bounds::{Bound, STAGE_MAX};
 pub use launch::{Launch, TargetRepositories};
 pub use outcome::{GatherError, Gathered, Note};
 pub use surroundings::Surroundings;

@@ -51,6 +51,22 @@ async fn an_allow_exits_with_0() {
     assert_eq!(shape["decision_id"], DECISION_ID);
     assert_eq!(shape["decide_time"], "2026-06-01T12:00:00Z");
     assert_eq!(shape["case_model_admission_status"], "admitted");
+    assert_eq!(shape["record"]["stream_id"], DECISION_ID);
+    assert_eq!(shape["record"]["seq"], 7);
+    assert_eq!(shape["record"]["hash"], "0b".repeat(32));
+    assert!(out.contains(&format!("7:{}", "0b".repeat(32))), "{out}");
+}
+
+#[tokio::test]
+async fn the_shell_states_its_place_in_a_trace() {
+    let scene = Scene::new();
+    let (endpoint, asked) = Script::default().serve_tcp().await;
+    let place = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut check = scene.check(&endpoint, &[]);
+    check.env("TRACEPARENT", place);
+    assert_eq!(code(&run(check).await), Some(0));
+    assert_eq!(code(&run(scene.check(&endpoint, &[])).await), Some(0));
+    assert_eq!(asked.traces(), [Some(place.to_owned()), None]);
 }
 
 #[tokio::test]

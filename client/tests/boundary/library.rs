@@ -67,6 +67,24 @@ async fn an_allow_comes_through_over_tcp_and_over_a_unix_socket() {
 }
 
 #[tokio::test]
+async fn a_place_in_a_trace_is_stated_unless_it_cannot_be_one() {
+    const PLACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+    for (stated, sent) in [
+        (PLACE, Some(PLACE.to_owned())),
+        ("", Some(String::new())),
+        ("00-secret", None),
+        (&"0".repeat(128), Some("0".repeat(128))),
+        (&"0".repeat(129), None),
+    ] {
+        let (endpoint, asked) = Script::default().serve_tcp().await;
+        let mut client = client(&endpoint, PATIENT).in_trace(stated);
+        let answer = client.admit(launch()).await.unwrap();
+        assert!(matches!(answer, Answer::Allowed(_)), "{answer:?}");
+        assert_eq!(asked.traces(), [sent]);
+    }
+}
+
+#[tokio::test]
 async fn a_denial_comes_through() {
     let answer = ask(Script::answering(|request| {
         Ok(deny(request, vec![reason("policy-stale")]))
@@ -81,7 +99,7 @@ async fn a_denial_comes_through() {
 
 #[tokio::test]
 async fn garbage_is_never_allowed() {
-    let garbage: [fn(&AdmitRequest) -> AdmitResponse; 8] = [
+    let garbage: [fn(&AdmitRequest) -> AdmitResponse; 9] = [
         |_| AdmitResponse::default(),
         |_| AdmitResponse {
             verdict: 1,
@@ -97,6 +115,10 @@ async fn garbage_is_never_allowed() {
         },
         |request| AdmitResponse {
             decision_id: "\u{1b}[2J".into(),
+            ..allow(request)
+        },
+        |request| AdmitResponse {
+            record_hash: String::new(),
             ..allow(request)
         },
         |request| AdmitResponse {

@@ -116,9 +116,17 @@ impl Script {
 
 /// Every launch that was asked about.
 #[derive(Clone, Default)]
-pub(crate) struct Asked(Arc<Mutex<Vec<AdmitRequest>>>);
+pub(crate) struct Asked(
+    Arc<Mutex<Vec<AdmitRequest>>>,
+    Arc<Mutex<Vec<Option<String>>>>,
+);
 
 impl Asked {
+    /// What each of them stated as its place in a trace.
+    pub(crate) fn traces(&self) -> Vec<Option<String>> {
+        self.1.lock().unwrap().clone()
+    }
+
     pub(crate) fn requests(&self) -> Vec<AdmitRequest> {
         self.0.lock().unwrap().clone()
     }
@@ -135,6 +143,9 @@ impl AdmissionService for Stub {
         &self,
         request: Request<AdmitRequest>,
     ) -> Result<Response<AdmitResponse>, Status> {
+        let trace = request.metadata().get("traceparent");
+        let trace = trace.map(|value| value.to_str().unwrap().to_owned());
+        self.asked.1.lock().unwrap().push(trace);
         let request = request.into_inner();
         self.asked.0.lock().unwrap().push(request.clone());
         if self.script.hangs {
@@ -188,6 +199,9 @@ pub(crate) fn allow(request: &AdmitRequest) -> AdmitResponse {
         }
         .into(),
         dry_run: request.dry_run,
+        stream_id: DECISION_ID.into(),
+        seq: 7,
+        record_hash: "0b".repeat(32),
     }
 }
 

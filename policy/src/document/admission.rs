@@ -103,7 +103,7 @@ pub struct Admission {
 /// Every finding, in the order of the file.
 pub fn parse(path: &Arc<str>, bytes: &[u8]) -> Result<Admission, Vec<Finding>> {
     let text = decode(path, bytes).map_err(|finding| Vec::from([finding]))?;
-    let source = Source::new(path, text);
+    let source = Source::json(path, text);
     let mut findings = forbidden(&source);
     let root = match json::parse(text) {
         Ok(root) => root,

@@ -9,8 +9,9 @@ use core::ops::Range;
 
 use super::{
     FINDINGS_MAX,
+    admission::ProviderClass,
     current_state::{self, CurrentState, Key},
-    decode, forbidden, forbidden_behind_escapes, front_matter, hide_lines,
+    decode, forbidden, front_matter,
     outline::outline,
 };
 use crate::{
@@ -38,6 +39,16 @@ impl Branch {
             Self::NotDecided => "not_decided",
             Self::ExternalProviderApproved => "external_provider_approved",
             Self::LocalProviderRequired => "local_provider_required",
+        }
+    }
+
+    /// The provider class of its primary pair; `None` while nothing is decided.
+    #[must_use]
+    pub fn own_class(self) -> Option<ProviderClass> {
+        match self {
+            Self::NotDecided => None,
+            Self::ExternalProviderApproved => Some(ProviderClass::ExternalAnthropic),
+            Self::LocalProviderRequired => Some(ProviderClass::LocalCaseCompatible),
         }
     }
 
@@ -86,13 +97,7 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> Result<DecisionRecord, Vec<Findin
         findings: Vec::new(),
     };
     reader.findings.extend(forbidden(&reader.source));
-    let behind_escapes = forbidden_behind_escapes(&reader.source);
-    let shows_lines = behind_escapes.is_empty();
-    reader.findings.extend(behind_escapes);
     let record = reader.record(text);
-    if !shows_lines {
-        hide_lines(&mut reader.findings);
-    }
     reader.findings.sort_by(|a, b| a.place.cmp(&b.place));
     match record {
         Some(record) if reader.findings.is_empty() => Ok(record),

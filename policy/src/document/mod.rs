@@ -9,13 +9,10 @@ mod front_matter;
 mod outline;
 pub mod work_item;
 
-use alloc::{borrow::ToOwned as _, format, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned as _, format, string::String, sync::Arc, vec::Vec};
 
 use crate::{
-    endpoint,
-    escape::any_reading,
     finding::{Finding, FindingCode},
-    secret,
     text::Source,
 };
 
@@ -88,52 +85,40 @@ fn decode<'a>(path: &Arc<str>, bytes: &'a [u8]) -> Result<&'a str, Finding> {
     Ok(text)
 }
 
-/// Findings for every secret and endpoint, anywhere in the document.
+/// What a reader of `markdown` sees, or follows.
+pub(crate) fn rendered(markdown: &str) -> String {
+    outline::rendered(markdown)
+}
+
+/// Findings for every secret and endpoint, anywhere in the document, as written or behind escapes and
+/// entities.
 fn forbidden(source: &Source<'_>) -> Vec<Finding> {
-    let secrets = secret::find(source.text())
+    let secrets = source.secrets().iter().take(FINDINGS_MAX).map(|found| {
+        let message = format!("this looks like {}", found.shape.describe());
+        source.finding(FindingCode::SecretFound, &found.span, message)
+    });
+    let endpoints = source.endpoints().iter().take(FINDINGS_MAX).map(|span| {
+        let message = "this is the address of an endpoint".to_owned();
+        source.finding(FindingCode::EndpointFound, span, message)
+    });
+    let behind_escapes = source.behind_escapes();
+    let behind = [
+        (
+            behind_escapes.secret,
+            FindingCode::SecretFound,
+            "behind escapes or entities, something looks like a secret",
+        ),
+        (
+            behind_escapes.endpoint,
+            FindingCode::EndpointFound,
+            "behind escapes or entities, there is the address of an endpoint",
+        ),
+    ];
+    let behind = behind
         .into_iter()
-        .take(FINDINGS_MAX)
-        .map(|found| {
-            let message = format!("this looks like {}", found.shape.describe());
-            source.finding(FindingCode::SecretFound, &found.span, message)
-        });
-    let endpoints = endpoint::find(source.text())
-        .into_iter()
-        .take(FINDINGS_MAX)
-        .map(|span| {
-            let message = "this is the address of an endpoint".to_owned();
-            source.finding(FindingCode::EndpointFound, &span, message)
-        });
-    secrets.chain(endpoints).collect()
-}
-
-/// Findings for secrets and endpoints that a reader of the Markdown sees, and that its source hides
-/// behind escapes and entities.
-fn forbidden_behind_escapes(source: &Source<'_>) -> Vec<Finding> {
-    let text = source.text();
-    let rendered = outline::rendered(text);
-    let is_hidden = |is_present: fn(&str) -> bool| {
-        !is_present(text) && (is_present(&rendered) || any_reading(text, is_present))
-    };
-    let finding = |code, message: &str| Finding::whole(code, source.path(), message.to_owned());
-    let mut findings = Vec::new();
-    if is_hidden(secret::is_present) {
-        let message = "behind escapes or entities, something looks like a secret";
-        findings.push(finding(FindingCode::SecretFound, message));
-    }
-    if is_hidden(endpoint::is_present) {
-        let message = "behind escapes or entities, there is the address of an endpoint";
-        findings.push(finding(FindingCode::EndpointFound, message));
-    }
-    findings
-}
-
-/// Takes the lines out of `findings`: in their document something stands behind escapes or entities
-/// that must not be shown, and no span tells where.
-fn hide_lines(findings: &mut [Finding]) {
-    for finding in findings {
-        finding.excerpt = None;
-    }
+        .filter(|(is_there, ..)| *is_there)
+        .map(|(_, code, message)| Finding::whole(code, source.path(), message.to_owned()));
+    secrets.chain(endpoints).chain(behind).collect()
 }
 
 #[cfg(test)]

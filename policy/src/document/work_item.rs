@@ -6,7 +6,7 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 
 use super::{
-    FINDINGS_MAX, decode, forbidden, forbidden_behind_escapes, front_matter, hide_lines,
+    FINDINGS_MAX, decode, forbidden, front_matter,
     outline::{Block, Inline, InlineKind, outline, visible_text},
 };
 use crate::{
@@ -48,9 +48,6 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> (Vec<WorkItem>, Vec<Finding>) {
     };
     let source = Source::new(path, text);
     let mut findings = forbidden(&source);
-    let behind_escapes = forbidden_behind_escapes(&source);
-    let shows_lines = behind_escapes.is_empty();
-    findings.extend(behind_escapes);
     let body = front_matter::split(text).map_or(0..text.len(), |split| split.body);
     let mut items: Vec<(WorkItem, Range<usize>)> = Vec::new();
     let mut open = false;
@@ -80,9 +77,6 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> (Vec<WorkItem>, Vec<Finding>) {
     for (item, span) in without_status.take(FINDINGS_MAX) {
         let message = format!("{} has no status", item.id);
         findings.push(source.finding(FindingCode::WorkItemStatusMissing, span, message));
-    }
-    if !shows_lines {
-        hide_lines(&mut findings);
     }
     findings.sort_by(|a, b| a.place.cmp(&b.place));
     (items.into_iter().map(|(item, _)| item).collect(), findings)

@@ -36,14 +36,14 @@ pub(super) fn model_missing(launch: &LaunchView<'_>) -> Option<Objection> {
 }
 
 pub(super) fn config_missing(launch: &LaunchView<'_>) -> Option<Objection> {
-    match launch.config {
+    match launch.facts.case_config {
         None => Some(Objection::new("Case would find no config.json")),
         Some(_) => None,
     }
 }
 
 pub(super) fn config_invalid(launch: &LaunchView<'_>) -> Option<Objection> {
-    match launch.config.as_ref()? {
+    match launch.facts.case_config.as_ref()? {
         Err(fault) => Some(Objection::new(format!("config.json {}", fault.describe()))),
         Ok(config) => {
             let malformed = config.malformed_entries();
@@ -59,7 +59,7 @@ pub(super) fn config_invalid(launch: &LaunchView<'_>) -> Option<Objection> {
 
 /// Case's config, if it can be read at all.
 fn readable<'a>(launch: &'a LaunchView<'_>) -> Option<&'a CaseConfig> {
-    launch.config.as_ref()?.as_ref().ok()
+    launch.facts.case_config.as_ref()?.as_ref().ok()
 }
 
 pub(super) fn config_mismatch(launch: &LaunchView<'_>) -> Option<Objection> {

@@ -1,13 +1,11 @@
 //! Gates of every lane, and the one of the fake lane.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, vec::Vec};
 
 use super::{LaunchView, Objection};
 use crate::{
-    escape::any_reading,
-    facts::{Facts, FixtureKind, Presence, ScanTarget},
+    facts::{FixtureKind, Presence, ScanTarget},
     pair::FAKE_PROVIDER,
-    secret,
 };
 
 pub(super) fn lane_unspecified(_: &LaunchView<'_>) -> Option<Objection> {
@@ -52,7 +50,7 @@ pub(super) fn secret_detected(launch: &LaunchView<'_>) -> Option<Objection> {
         Some(Objection::new(format!(
             "the caller's search found a secret in {places}"
         )))
-    } else if request_has_secret(launch.facts) {
+    } else if launch.facts.has_secret {
         Some(Objection::new(
             "the request itself has something that looks like a secret",
         ))
@@ -68,28 +66,6 @@ fn scanned_place(target: ScanTarget) -> &'static str {
         ScanTarget::TaskFile => "the task file",
         ScanTarget::GeneratedConfig => "the generated config",
     }
-}
-
-/// Searches every text and every byte that the caller sent.
-fn request_has_secret(facts: &Facts) -> bool {
-    let texts = [
-        &facts.host,
-        &facts.run_id,
-        &facts.provider,
-        &facts.model,
-        &facts.credential_source_class,
-    ];
-    let names = facts.visible_credentials.iter().flatten();
-    let in_texts = texts
-        .into_iter()
-        .chain(names)
-        .chain(&facts.fake_baseline_run)
-        .any(|text| secret::is_present(text));
-    let in_config = facts
-        .case_config
-        .as_deref()
-        .is_some_and(|bytes| any_reading(&String::from_utf8_lossy(bytes), secret::is_present));
-    in_texts || in_config
 }
 
 pub(super) fn fixture_out_of_scope(launch: &LaunchView<'_>) -> Option<Objection> {

@@ -14,7 +14,6 @@ use alloc::{borrow::Cow, vec::Vec};
 pub use code::Code;
 
 use crate::{
-    case_config::{CaseConfig, ConfigFault},
     document::{admission::Admission, decision_record::DecisionRecord},
     facts::{Facts, Lane},
     finding::Place,
@@ -87,8 +86,6 @@ impl<'a> PairView<'a> {
 pub(crate) struct LaunchView<'a> {
     pub(crate) pair: PairView<'a>,
     pub(crate) facts: &'a Facts,
-    /// Case's config, parsed once; `None` when the request has none.
-    pub(crate) config: Option<Result<CaseConfig, ConfigFault>>,
 }
 
 /// The lanes that a gate applies to.

@@ -5,7 +5,7 @@ use alloc::{format, vec::Vec};
 use super::{LaunchView, Objection, PairView};
 use crate::{
     document::{
-        admission::{AuthBridge, ProviderClass, Role, Status},
+        admission::{AuthBridge, Role, Status},
         decision_record::{Branch, DecisionRecord},
     },
     finding::Place,
@@ -129,11 +129,15 @@ fn not_among(snapshot: &Snapshot) -> Objection {
         0 => Objection::new(message),
         1 => Objection::from(
             format!("{message}; one admission file is not valid, see `admitd validate`"),
-            snapshot.invalid_admissions().cloned(),
+            snapshot
+                .invalid_admissions()
+                .map(|(_, place)| place.clone()),
         ),
         many => Objection::from(
             format!("{message}; {many} admission files are not valid, see `admitd validate`"),
-            snapshot.invalid_admissions().cloned(),
+            snapshot
+                .invalid_admissions()
+                .map(|(_, place)| place.clone()),
         ),
     }
 }
@@ -182,11 +186,7 @@ pub(super) fn review_due(pair: &PairView<'_>) -> Option<Objection> {
 pub(super) fn decision_status_mismatch(pair: &PairView<'_>) -> Option<Objection> {
     let record = pair.decided()?;
     let admission = pair.admission()?;
-    let own_class = match record.branch {
-        Branch::NotDecided => return None,
-        Branch::ExternalProviderApproved => ProviderClass::ExternalAnthropic,
-        Branch::LocalProviderRequired => ProviderClass::LocalCaseCompatible,
-    };
+    let own_class = record.branch.own_class()?;
     let class = &admission.provider_class;
     if admission.role.value == Role::Primary && class.value != own_class {
         Some(Objection::from(

@@ -53,7 +53,7 @@ fn bases() -> Vec<(&'static str, World)> {
 /// What the product says about `world`, checked for its own consistency.
 fn decided(world: &World, snapshot: &Snapshot) -> Vec<&'static str> {
     let terms = render::terms(world);
-    let facts = render::facts(world, snapshot);
+    let facts = render::launch(world, snapshot).observe();
     let standing = Standing {
         snapshot: world.read.then_some(snapshot),
         unverified_for: Duration::from_secs(world.unverified_s),
@@ -313,7 +313,7 @@ fn a_foreign_credential_is_named_only_if_everybody_knows_the_name() {
             terms: &terms,
         };
         let now = Timestamp::from_unix(world.now, 0).unwrap();
-        match decide(&standing, &render::facts(&world, &snapshot), now).verdict {
+        match decide(&standing, &render::launch(&world, &snapshot).observe(), now).verdict {
             Verdict::Deny(reasons) => reasons[0].message.to_string(),
             Verdict::Allow => String::new(),
         }

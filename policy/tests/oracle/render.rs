@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use admit_policy::{
-    Digest, Facts, Snapshot, SourceFile, Terms, document::Kind, facts::LocalProvider,
+    Digest, Launch, Snapshot, SourceFile, Terms, document::Kind, facts::LocalProvider,
     facts::SecretScan, source_file::ContentFault,
 };
 
@@ -289,9 +289,9 @@ pub(crate) fn terms(world: &World) -> Terms {
     }
 }
 
-pub(crate) fn facts(world: &World, snapshot: &Snapshot) -> Facts {
+pub(crate) fn launch(world: &World, snapshot: &Snapshot) -> Launch {
     let stated = &world.stated;
-    Facts {
+    Launch {
         host: stated.host.to_owned(),
         run_id: stated.run.to_owned(),
         lane: stated.lane,

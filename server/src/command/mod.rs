@@ -1,5 +1,6 @@
 //! What the command line of admitd does.
 
+pub mod audit;
 pub mod demo;
 pub mod schema;
 pub mod serve;

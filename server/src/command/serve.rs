@@ -1,7 +1,8 @@
 //! `admitd serve`: the daemon itself.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
+use prometheus_client::registry::Registry;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch as channel,
@@ -9,8 +10,11 @@ use tokio::{
 };
 
 use crate::{
+    audit::{Trail, metrics::TrailMetrics, recovery::OpenError, writer::TrailWriter},
     config::Config,
+    export::{self, ExportError, Exporter},
     grpc::{self, Listeners, ServeError},
+    operations::Operations,
     store::{Store, Writer},
 };
 
@@ -23,6 +27,20 @@ pub enum StartError {
     /// The services cannot be served.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The audit log cannot be opened.
+    #[error("nothing could be recorded, and so nothing is served")]
+    Audit(#[from] OpenError),
+    /// Spans cannot be exported as they are configured to be.
+    #[error("the export of the audit log cannot be started")]
+    Export(#[from] ExportError),
+    /// The metrics cannot be served.
+    #[error("cannot listen on `{address}` for metrics")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
 }
 
 /// A running daemon.
@@ -31,8 +49,13 @@ pub struct Daemon {
     tcp_address: Option<SocketAddr>,
     stop: channel::Sender<bool>,
     serving: JoinHandle<Result<(), ServeError>>,
+    operations: Option<JoinHandle<io::Result<()>>>,
     /// The policy is read as long as this lives.
     _writer: Writer,
+    /// Spans go out as long as this lives; dropped before the writer that it records through.
+    _exporter: Option<Exporter>,
+    /// Entries are written as long as this lives.
+    _trail_writer: TrailWriter,
 }
 
 impl Daemon {
@@ -42,6 +65,16 @@ impl Daemon {
     ///
     /// When an address, a thread or a service is not to be had.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let mut registry = Registry::default();
+        let metrics = TrailMetrics::register(&mut registry);
+        // The log is opened before anything listens: who sees the daemon listen can be answered.
+        let (trail, trail_writer) = Trail::open(config.audit.clone(), metrics)?;
+        let exporter = config
+            .export
+            .clone()
+            .map(|export| export::start(export, trail.clone()))
+            .transpose()?;
+        let operations = serve_operations(config.metrics, registry).await?;
         let listeners = Listeners::bind(&config).await?;
         let tcp_address = listeners.tcp_address();
         tracing::info!(
@@ -50,13 +83,17 @@ impl Daemon {
             policy_dir = %config.store.policy_dir.display(),
             "listening"
         );
-        let (store, writer) = Store::open(config.store, config.terms)?;
+        let names_key = trail.names_key().clone();
+        let (store, writer) = Store::open(config.store, config.terms, names_key)?;
         let (stop, stopping) = channel::channel(false);
         Ok(Self {
             tcp_address,
             stop,
-            serving: tokio::spawn(grpc::serve(listeners, store, stopping)),
+            serving: tokio::spawn(grpc::serve(listeners, store, trail, stopping)),
+            operations,
             _writer: writer,
+            _exporter: exporter,
+            _trail_writer: trail_writer,
         })
     }
 
@@ -73,7 +110,11 @@ impl Daemon {
     /// When the transport failed.
     pub async fn stop(self) -> Result<(), ServeError> {
         self.stop.send_replace(true);
-        Self::ended(self.serving.await)
+        let ended = Self::ended(self.serving.await);
+        if let Some(operations) = &self.operations {
+            operations.abort();
+        }
+        ended
     }
 
     /// Serves until the process is told to stop (SIGTERM, SIGINT) or the transport fails.
@@ -100,6 +141,24 @@ impl Daemon {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Serves the metrics, if an address is configured.
+async fn serve_operations(
+    address: Option<SocketAddr>,
+    registry: Registry,
+) -> Result<Option<JoinHandle<io::Result<()>>>, StartError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let operations = Operations::bind(address)
+        .await
+        .map_err(|source| StartError::Metrics { address, source })?;
+    tracing::info!(
+        address = operations.address().map(tracing::field::display),
+        "metrics"
+    );
+    Ok(Some(tokio::spawn(operations.serve(Arc::new(registry)))))
 }
 
 /// Runs the daemon until it is told to stop.

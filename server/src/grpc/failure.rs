@@ -42,6 +42,17 @@ pub(super) fn clock_unusable() -> Status {
     )
 }
 
+/// The answer could not be recorded, and so is not given.
+pub(super) fn audit_unavailable() -> Status {
+    let message = "the answer could not be recorded, and so is not given";
+    failure(
+        Code::Unavailable,
+        "AUDIT_UNAVAILABLE",
+        message,
+        ErrorDetails::new(),
+    )
+}
+
 /// All places for watchers are taken.
 pub(super) fn too_many_watchers() -> Status {
     let message = "too many watches are open";

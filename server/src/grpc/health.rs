@@ -1,11 +1,15 @@
-//! Health: serving exactly while a real launch could be answered from a fresh policy.
+//! Health: serving exactly while a real launch could be answered from a fresh policy and recorded.
 
 use std::time::Duration;
 
+use tokio::sync::watch as channel;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{Stop, stopped};
-use crate::store::Store;
+use crate::{
+    audit::{Trail, TrailState},
+    store::Store,
+};
 
 /// The services that health is reported for; the empty name stands for the whole daemon.
 const SERVICES: [&str; 3] = ["", "admit.v1.AdmissionService", "admit.v1.PolicyService"];
@@ -24,24 +28,119 @@ pub(super) async fn report(reporter: &HealthReporter, is_serving: bool) {
     }
 }
 
-/// Keeps the reported health true until the daemon stops.
-pub(super) async fn follow(reporter: HealthReporter, mut store: Store, stop: Stop) {
-    let mut reported = None;
+/// Keeps the reported health true until the daemon stops. Until now nothing was reported but that it does
+/// not serve; whoever follows health hears of changes alone.
+pub(super) async fn follow(reporter: HealthReporter, mut store: Store, trail: Trail, stop: Stop) {
+    let mut recording = trail.follow();
+    let mut reported = false;
     loop {
         let stopping = *stop.borrow();
-        let is_serving = !stopping && store.is_serving();
-        if reported != Some(is_serving) {
+        let is_serving = !stopping && store.is_serving() && trail.unwritable().is_none();
+        if reported != is_serving {
             report(&reporter, is_serving).await;
             tracing::info!(is_serving, "health");
-            reported = Some(is_serving);
+            reported = is_serving;
         }
         if stopping {
             return;
         }
         tokio::select! {
-            changed = store.changed() => if !changed { return report(&reporter, false).await },
+            changed = store.changed() => if !changed {
+                if reported {
+                    report(&reporter, false).await;
+                }
+                return;
+            },
+            // Most changes are new entries. An error means that nothing is recorded any more, which
+            // the next look sees.
+            () = unwritable_changed(&mut recording) => {}
             () = stopped(stop.clone()) => {}
             () = tokio::time::sleep(LOOK_INTERVAL) => {}
+        }
+    }
+}
+
+/// Waits until the log becomes writable, or ceases to be.
+async fn unwritable_changed(recording: &mut channel::Receiver<TrailState>) {
+    let was = recording.borrow_and_update().unwritable;
+    if recording
+        .wait_for(|state| state.unwritable != was)
+        .await
+        .is_err()
+    {
+        // The writer is gone; the interval looks on.
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::PathBuf};
+
+    use admit_policy::Terms;
+    use prometheus_client::registry::Registry;
+    use tokio_stream::StreamExt as _;
+    use tonic::Request;
+    use tonic_health::{
+        pb::{
+            HealthCheckRequest, health_check_response::ServingStatus as Reported,
+            health_server::Health as _,
+        },
+        server::HealthService,
+    };
+
+    use super::*;
+    use crate::{
+        audit::{LogConfig, metrics::TrailMetrics},
+        store::StoreConfig,
+    };
+
+    #[tokio::test]
+    async fn a_status_that_stays_is_reported_once() {
+        let config = StoreConfig {
+            policy_dir: PathBuf::from("nowhere"),
+            rescan_interval: Duration::from_secs(5),
+        };
+        let terms = Terms {
+            staleness_max: Duration::from_secs(30),
+            network_classes: BTreeMap::new(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let trail_config = LogConfig {
+            dir: folder.path().join("audit"),
+            segment_bytes: 1 << 20,
+            segment_age: Duration::from_secs(60),
+            retention: None,
+            free_space_min: 0,
+            patience: Duration::from_secs(2),
+            signing_key: None,
+        };
+        let metrics = TrailMetrics::register(&mut Registry::default());
+        let (trail, _trail_writer) = Trail::open(trail_config, metrics).unwrap();
+        let (store, _writer) = Store::open(config, terms, trail.names_key().clone()).unwrap();
+        let reporter = HealthReporter::new();
+        report(&reporter, false).await;
+        let service = HealthService::from_health_reporter(reporter.clone());
+        let mut watches = Vec::new();
+        for service_name in SERVICES {
+            let request = HealthCheckRequest {
+                service: service_name.into(),
+            };
+            let mut watch = service
+                .watch(Request::new(request))
+                .await
+                .unwrap()
+                .into_inner();
+            let first = watch.next().await.unwrap().unwrap();
+            assert_eq!(first.status(), Reported::NotServing);
+            watches.push(watch);
+        }
+        // It looks once and ends.
+        let (_sender, stop) = channel::channel(true);
+        follow(reporter, store, trail, stop).await;
+        for mut watch in watches {
+            let next = tokio::time::timeout(Duration::ZERO, watch.next()).await;
+            assert!(next.is_err(), "{next:?}");
         }
     }
 }

@@ -11,10 +11,7 @@ mod policy;
 use std::{
     fs, io,
     net::SocketAddr,
-    os::unix::{
-        fs::{FileTypeExt as _, PermissionsExt as _},
-        net::UnixStream as StdUnixStream,
-    },
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -23,14 +20,14 @@ use admit_proto::v1::{
     admission_service_server::AdmissionServiceServer, policy_service_server::PolicyServiceServer,
 };
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, UnixListener, UnixStream},
     sync::watch as channel,
     task::JoinSet,
 };
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::{service::Routes, transport::Server};
 
-use crate::{config::Config, store::Store};
+use crate::{audit::Trail, config::Config, store::Store};
 
 /// Largest request, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
@@ -110,7 +107,7 @@ impl Listeners {
         let unix = match &config.unix {
             None => None,
             Some(path) => {
-                remove_stale_socket(path)?;
+                remove_stale_socket(path).await?;
                 let listener = UnixListener::bind(path).map_err(|source| ServeError::Listen {
                     address: path.display().to_string(),
                     source,
@@ -137,14 +134,15 @@ impl Listeners {
 
 /// Removes a socket that a former process left behind. A socket that answers, or anything that is no
 /// socket, is left alone.
-fn remove_stale_socket(path: &Path) -> Result<(), ServeError> {
+async fn remove_stale_socket(path: &Path) -> Result<(), ServeError> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return Ok(());
     };
     if !metadata.file_type().is_socket() {
         return Err(ServeError::NotASocket { path: path.into() });
     }
-    match StdUnixStream::connect(path) {
+    // This does not wait: a process that hangs may have a full queue, and then it has the socket in use.
+    match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)
             .map_err(|source| ServeError::Listen {
                 address: path.display().to_string(),
@@ -160,18 +158,28 @@ fn remove_stale_socket(path: &Path) -> Result<(), ServeError> {
 /// # Errors
 ///
 /// When the services cannot be built or a transport fails.
-pub async fn serve(listeners: Listeners, mut store: Store, stop: Stop) -> Result<(), ServeError> {
+pub async fn serve(
+    listeners: Listeners,
+    mut store: Store,
+    trail: Trail,
+    stop: Stop,
+) -> Result<(), ServeError> {
     // The health service starts as serving; it is told otherwise before anybody can ask.
     let (reporter, health_service) = tonic_health::server::health_reporter();
     health::report(&reporter, false).await;
     store.first_reading(FIRST_READING_MAX).await;
-    let watching = tokio::spawn(health::follow(reporter, store.clone(), stop.clone()));
+    let watching = tokio::spawn(health::follow(
+        reporter,
+        store.clone(),
+        trail.clone(),
+        stop.clone(),
+    ));
 
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(admit_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let admission = AdmissionServiceServer::new(admission::Admission::new(store.clone()))
+    let admission = AdmissionServiceServer::new(admission::Admission::new(store.clone(), trail))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let policy = PolicyServiceServer::new(policy::PolicyView::new(store, stop.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);

@@ -22,6 +22,8 @@ use std::{
 use admit_policy::{Snapshot, Standing, Terms, Timestamp};
 use tokio::sync::watch as channel;
 
+use crate::audit::{basis::Basis, keys::NamesKey, names::Names};
+
 pub use writer::Writer;
 
 /// How far apart two readings are that have to be the same before a change is believed.
@@ -34,6 +36,10 @@ pub struct Loaded {
     pub snapshot: Snapshot,
     /// When it was read.
     pub read_time: Timestamp,
+    /// The names that stand in the audit log in clear under it.
+    pub names: Names,
+    /// What decisions under it are based on, as the audit trail keeps it.
+    pub basis: Arc<Basis>,
 }
 
 /// The policy in force.
@@ -105,13 +111,15 @@ impl Store {
     /// # Errors
     ///
     /// When its thread cannot be started.
-    pub fn open(config: StoreConfig, terms: Terms) -> std::io::Result<(Self, Writer)> {
+    pub fn open(
+        config: StoreConfig,
+        terms: Terms,
+        names_key: NamesKey,
+    ) -> std::io::Result<(Self, Writer)> {
         let (sender, state) = channel::channel(State::default());
-        let writer = Writer::start(config, sender)?;
-        let store = Self {
-            state,
-            terms: Arc::new(terms),
-        };
+        let terms = Arc::new(terms);
+        let writer = Writer::start(config, Arc::clone(&terms), names_key, sender)?;
+        let store = Self { state, terms };
         Ok((store, writer))
     }
 

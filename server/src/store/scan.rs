@@ -6,15 +6,17 @@
 //! git's database and no document, and `..data` and `..` with a digit, which is how Kubernetes names
 //! what stands behind the links of a ConfigMap.
 //!
-//! What makes the search incomplete (a folder that cannot be listed, a limit that is reached) fails
-//! the whole reading: a second decision record could stand there. What is wrong with one file is
-//! part of the reading.
+//! What makes the search incomplete (a folder that cannot be listed, an entry that cannot be looked up,
+//! a limit that is reached) fails the whole reading: a second decision record could stand there. What
+//! is wrong with one file is part of the reading.
+
+mod content;
+mod link;
 
 use std::{
     collections::{HashSet, VecDeque},
     ffi::OsStr,
     fs, io,
-    io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,7 +27,8 @@ use admit_policy::{
     source_file::ContentFault,
     text::{is_invisible, shown},
 };
-use rustix::fs::{Mode, OFlags};
+
+use self::{content::ReadFault, link::Target};
 
 /// Longest path that is shown, in bytes.
 const PATH_BYTES_MAX: usize = 4096;
@@ -82,6 +85,14 @@ pub enum ScanError {
     Folder {
         /// Its path within the policy directory.
         folder: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// What an entry is, or where it leads, cannot be found out.
+    #[error("the entry {entry} cannot be looked up: {error}")]
+    Entry {
+        /// Its path within the policy directory.
+        entry: String,
         /// What the system says.
         error: io::Error,
     },
@@ -177,11 +188,18 @@ impl Shown {
     }
 }
 
-/// A folder or a link that has been found.
+/// An entry that has been found.
 struct Found {
     real: PathBuf,
     shown: Shown,
     depth: usize,
+}
+
+impl Found {
+    fn not_looked_up(self, error: io::Error) -> ScanError {
+        let entry = format!("`{}`", self.shown.path);
+        ScanError::Entry { entry, error }
+    }
 }
 
 struct Search<'a> {
@@ -260,9 +278,11 @@ impl Search<'_> {
             shown: folder.shown.join(&name),
             depth: folder.depth.saturating_add(1),
         };
-        let Ok(file_type) = entry.file_type() else {
+        let file_type = match entry.file_type() {
+            Ok(file_type) => file_type,
             // It vanished; the next reading will differ.
-            return Ok(());
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(found.not_looked_up(error)),
         };
         if file_type.is_dir() {
             self.found_folder(found)
@@ -290,40 +310,36 @@ impl Search<'_> {
     /// Follows a link, when it stays inside the policy directory.
     fn link(&mut self, link: Found) -> Result<(), ScanError> {
         let kind = link.real.file_name().and_then(kind_of);
-        let target = fs::canonicalize(&link.real)
-            .ok()
-            .filter(|target| target.starts_with(&self.root));
-        let Some(target) = target else {
-            return self.link_not_followed(link, kind);
-        };
-        if target.is_dir() {
-            if self.folders_seen.contains(&target) {
-                return Ok(());
-            }
-            self.found_folder(Found {
-                real: target,
-                ..link
-            })
-        } else {
-            match kind {
-                Some(kind) => self.file(
-                    Found {
-                        real: target,
-                        ..link
-                    },
-                    kind,
-                ),
+        match Target::of(&link.real, &self.root) {
+            Target::Inside { real, .. } if self.folders_seen.contains(&real) => Ok(()),
+            Target::Inside {
+                real,
+                is_folder: true,
+            } => self.found_folder(Found { real, ..link }),
+            Target::Inside {
+                real,
+                is_folder: false,
+            } => match kind {
+                Some(kind) => self.file(Found { real, ..link }, kind),
                 None => Ok(()),
-            }
+            },
+            Target::Outside { may_be_folder } => self.link_not_followed(link, kind, may_be_folder),
+            Target::Nowhere => self.link_not_followed(link, kind, false),
+            Target::Unknown(error) => Err(link.not_looked_up(error)),
         }
     }
 
-    fn link_not_followed(&mut self, link: Found, kind: Option<Kind>) -> Result<(), ScanError> {
+    fn link_not_followed(
+        &mut self,
+        link: Found,
+        kind: Option<Kind>,
+        may_be_folder: bool,
+    ) -> Result<(), ScanError> {
         if let Some(kind) = kind {
             return self.push(link.shown, kind, Err(ContentFault::LinkNotFollowed));
         }
         // A folder outside may hold what its author takes for policy.
-        if link.real.is_dir() {
+        if may_be_folder {
             let path: Arc<str> = link.shown.path.into();
             let message = "the link leads out of the policy directory".to_owned();
             let finding = Finding::whole(FindingCode::LinkNotFollowed, &path, message);
@@ -336,7 +352,7 @@ impl Search<'_> {
         if !self.files_seen.insert(found.real.clone()) {
             return Ok(());
         }
-        let content = match read(&found.real, kind.bytes_max()) {
+        let content = match content::read(&found.real, kind.bytes_max()) {
             // It vanished; the next reading will differ.
             Err(ReadFault::Vanished) => return Ok(()),
             Err(ReadFault::Content(fault)) => Err(fault),
@@ -383,40 +399,4 @@ fn is_passed_over(name: &OsStr) -> bool {
 
 fn kind_of(name: &OsStr) -> Option<Kind> {
     Kind::of(&name.to_string_lossy())
-}
-
-enum ReadFault {
-    Vanished,
-    Content(ContentFault),
-}
-
-/// The bytes of a regular file of at most `bytes_max` bytes.
-fn read(path: &Path, bytes_max: usize) -> Result<Arc<[u8]>, ReadFault> {
-    let fault = |error: &io::Error| {
-        if error.kind() == io::ErrorKind::NotFound {
-            ReadFault::Vanished
-        } else {
-            ReadFault::Content(ContentFault::Unreadable)
-        }
-    };
-    // Without NONBLOCK the opening of a named pipe would wait for a writer.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty())
-        .map(fs::File::from)
-        .map_err(|errno| fault(&errno.into()))?;
-    let metadata = file.metadata().map_err(|error| fault(&error))?;
-    if !metadata.is_file() {
-        return Err(ReadFault::Content(ContentFault::NotAFile));
-    }
-    let limit = u64::try_from(bytes_max)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or(0));
-    file.take(limit)
-        .read_to_end(&mut bytes)
-        .map_err(|error| fault(&error))?;
-    if bytes.len() > bytes_max {
-        return Err(ReadFault::Content(ContentFault::TooLarge));
-    }
-    Ok(bytes.into())
 }

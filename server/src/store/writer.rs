@@ -1,6 +1,7 @@
 //! The one writer of the policy in force: a thread that reads, judges and swaps.
 
 use std::{
+    mem,
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
@@ -11,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use admit_policy::Snapshot;
+use admit_policy::{Snapshot, Terms};
 use tokio::sync::watch as channel;
 
 use super::{
@@ -19,7 +20,10 @@ use super::{
     scan::{self, Reading, ScanError},
     watch::Watches,
 };
-use crate::clock;
+use crate::{
+    audit::{basis::Basis, keys::NamesKey, names::Names},
+    clock,
+};
 
 /// Most findings that are logged of one policy; `admit policy` shows the others.
 const LOGGED_FINDINGS_MAX: usize = 20;
@@ -34,6 +38,8 @@ pub struct Writer {
 impl Writer {
     pub(super) fn start(
         config: StoreConfig,
+        terms: Arc<Terms>,
+        names_key: NamesKey,
         state: channel::Sender<State>,
     ) -> std::io::Result<Self> {
         // One place: a wake-up that is already waiting stands for all that follow.
@@ -42,6 +48,8 @@ impl Writer {
         let writing = Writing {
             watches: Watches::new(&config.policy_dir, wake.clone()),
             config,
+            terms,
+            names_key,
             state,
             woken,
             stop: Arc::clone(&stop),
@@ -66,6 +74,8 @@ impl Drop for Writer {
 
 struct Writing {
     config: StoreConfig,
+    terms: Arc<Terms>,
+    names_key: NamesKey,
     state: channel::Sender<State>,
     watches: Watches,
     woken: Receiver<()>,
@@ -78,13 +88,16 @@ struct Writing {
 
 impl Writing {
     fn run(mut self) {
+        let mut was_woken = false;
         while !self.stop.load(Ordering::Relaxed) {
             let started = Instant::now();
             self.watches.renew();
             if panic::catch_unwind(AssertUnwindSafe(|| self.read())).is_err() {
                 self.broke();
             }
-            if self.candidate.is_some() {
+            // A wake-up can come too early: for a folder that is new, before what is written into it, and
+            // before the folder is watched itself. So each is followed by a reading after the pause.
+            if mem::take(&mut was_woken) || self.candidate.is_some() {
                 thread::sleep(SETTLE);
             } else {
                 let left = self
@@ -92,7 +105,7 @@ impl Writing {
                     .rescan_interval
                     .saturating_sub(started.elapsed());
                 // Woken or not, the next thing to do is to read.
-                let _ = self.woken.recv_timeout(left);
+                was_woken = self.woken.recv_timeout(left).is_ok();
             }
         }
     }
@@ -180,7 +193,10 @@ impl Writing {
             tracing::warn!(code = finding.code.as_str(), path = %place.path, line = place.line, "finding");
         }
         self.current = Some(reading);
+        let names = Names::of(Some(&snapshot), self.names_key.clone());
         let loaded = Arc::new(Loaded {
+            basis: Arc::new(Basis::of(&snapshot, &self.terms, &names)),
+            names,
             snapshot,
             read_time: now,
         });
@@ -190,5 +206,77 @@ impl Writing {
             verified: Some(verified),
             failure: None,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+    use admit_policy::{Digest, SourceFile, document};
+
+    use super::*;
+
+    /// A writer that reads when it is told to.
+    fn writing(policy_dir: &Path) -> Writing {
+        let (wake, woken) = sync_channel(1);
+        let terms = Terms {
+            staleness_max: Duration::from_secs(30),
+            network_classes: BTreeMap::new(),
+        };
+        Writing {
+            terms: Arc::new(terms),
+            names_key: NamesKey::new(&[0; 32]),
+            config: StoreConfig {
+                policy_dir: policy_dir.into(),
+                rescan_interval: Duration::from_secs(5),
+            },
+            state: channel::channel(State::default()).0,
+            watches: Watches::new(policy_dir, wake),
+            woken,
+            stop: Arc::default(),
+            current: None,
+            candidate: None,
+        }
+    }
+
+    /// The digest in force after one more reading, and whether that reading failed.
+    fn after_reading(writing: &mut Writing) -> (Option<Digest>, bool) {
+        writing.read();
+        let state = writing.state.borrow();
+        let loaded = state.loaded.as_ref();
+        let digest = loaded.map(|loaded| loaded.snapshot.digest());
+        (digest, state.failure.is_some())
+    }
+
+    /// The digest of a policy directory with just this decision record.
+    fn digest_of(record: &str) -> Option<Digest> {
+        let file = SourceFile {
+            path: document::DECISION_RECORD_NAME.into(),
+            kind: document::Kind::DecisionRecord,
+            content: Ok(record.as_bytes().into()),
+        };
+        Some(Snapshot::build(&[file]).digest())
+    }
+
+    #[test]
+    fn a_failed_reading_drops_the_candidate() {
+        let folder = tempfile::tempdir().unwrap();
+        let (policy_dir, aside) = (folder.path().join("policy"), folder.path().join("aside"));
+        let record = policy_dir.join(document::DECISION_RECORD_NAME);
+        fs::create_dir(&policy_dir).unwrap();
+        fs::write(&record, "one").unwrap();
+        let mut writing = writing(&policy_dir);
+        assert_eq!(after_reading(&mut writing), (None, false));
+        assert_eq!(after_reading(&mut writing), (digest_of("one"), false));
+
+        fs::write(&record, "two").unwrap();
+        assert_eq!(after_reading(&mut writing), (digest_of("one"), false));
+        fs::rename(&policy_dir, &aside).unwrap();
+        assert_eq!(after_reading(&mut writing), (digest_of("one"), true));
+        // Nobody knows what stood there in between: the readings around it are not two in a row.
+        fs::rename(&aside, &policy_dir).unwrap();
+        assert_eq!(after_reading(&mut writing), (digest_of("one"), true));
+        assert_eq!(after_reading(&mut writing), (digest_of("two"), false));
     }
 }

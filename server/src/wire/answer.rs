@@ -4,11 +4,12 @@ use admit_policy::{Decision, Digest, Reason, Timestamp, Verdict, decide::Admissi
 use admit_proto::v1;
 
 use super::{bounded, place, timestamp};
+use crate::audit::log::Receipt;
 
 /// Longest message or help of a reason, in characters.
 const TEXT_CHARS_MAX: usize = 1024;
 
-/// A decision with what identifies it.
+/// A decision with what identifies it. It was recorded: there is no answer without a receipt.
 #[derive(Debug)]
 pub struct Decided {
     /// The identity of the decision.
@@ -21,6 +22,10 @@ pub struct Decided {
     pub dry_run: bool,
     /// The decision.
     pub decision: Decision,
+    /// The audit log that it is recorded in.
+    pub stream_id: String,
+    /// Where it stands there.
+    pub recorded: Receipt,
 }
 
 /// The answer to a launch.
@@ -46,6 +51,9 @@ pub fn response(decided: Decided) -> v1::AdmitResponse {
             .unwrap_or_default(),
         case_model_admission_status: status.into(),
         dry_run: decided.dry_run,
+        stream_id: decided.stream_id,
+        seq: decided.recorded.seq,
+        record_hash: decided.recorded.hash,
     }
 }
 

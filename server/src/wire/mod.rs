@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod policy;
 pub mod request;
+pub mod trace;
 
 use admit_policy::{Place, Timestamp};
 use admit_proto::v1;

@@ -1,26 +1,16 @@
-//! Requests: from messages to facts, with every bound of the contract enforced.
+//! Requests: from messages to launches, with every bound of the contract enforced.
 
 use admit_policy::{
-    Digest, Facts,
+    Digest, Launch,
+    bounds::{Bound, STAGE_MAX},
     case_config::CONFIG_BYTES_MAX,
     facts::{
         AdapterState, CREDENTIAL_NAMES_MAX, EndpointScope, FixtureKind, Lane, LocalProvider,
         Presence, ScanTarget, SecretScan, ServedModel,
     },
-    pair::{MODEL_BYTES_MAX, PROVIDER_BYTES_MAX},
 };
 use admit_proto::v1;
 
-/// Longest host name, in bytes.
-pub const HOST_BYTES_MAX: usize = 253;
-/// Longest run id, in bytes.
-pub const RUN_ID_BYTES_MAX: usize = 128;
-/// Highest stage.
-pub const STAGE_MAX: u32 = 1000;
-/// Longest name of a credential source class, in bytes.
-pub const CLASS_BYTES_MAX: usize = 256;
-/// Longest name of a variable, in bytes.
-pub const VARIABLE_NAME_BYTES_MAX: usize = 128;
 /// Most targets that a scan covers.
 pub const SCAN_COVERED_MAX: usize = 16;
 /// Most findings of a scan.
@@ -44,21 +34,20 @@ pub struct FollowedPair {
     pub model: String,
 }
 
-/// The facts of a request.
+/// The launch that a request states.
 ///
 /// # Errors
 ///
 /// Every field that is out of its bounds.
-pub fn facts(request: v1::AdmitRequest) -> Result<Facts, Vec<Violation>> {
+pub fn launch(request: v1::AdmitRequest) -> Result<Launch, Vec<Violation>> {
     let mut bounds = Bounds::default();
-    bounds.required("host", &request.host, HOST_BYTES_MAX, is_host_byte);
-    bounds.required("run_id", &request.run_id, RUN_ID_BYTES_MAX, is_run_id_byte);
+    bounds.required("host", &request.host, Bound::Host);
+    bounds.required("run_id", &request.run_id, Bound::RunId);
     bounds.names(&request.provider, &request.model);
     bounds.text(
         "credential_source_class",
         &request.credential_source_class,
-        CLASS_BYTES_MAX,
-        is_visible,
+        Bound::CredentialSourceClass,
     );
     let expected_policy = bounds.digest("expected_policy_digest", &request.expected_policy_digest);
     let admission_file = bounds.digest("admission_file_digest", &request.admission_file_digest);
@@ -77,11 +66,10 @@ pub fn facts(request: v1::AdmitRequest) -> Result<Facts, Vec<Violation>> {
         bounds.length(findings.0, findings.1, SCAN_FINDINGS_MAX, "entries");
     }
     if let Some(baseline) = &request.fake_baseline {
-        let field = "fake_baseline.run_id";
-        bounds.text(field, &baseline.run_id, RUN_ID_BYTES_MAX, is_run_id_byte);
+        bounds.text("fake_baseline.run_id", &baseline.run_id, Bound::RunId);
     }
     bounds.finish()?;
-    Ok(Facts {
+    Ok(Launch {
         lane: lane(request.lane()),
         case_model_override: presence(request.case_model_override()),
         model_flag: presence(request.model_flag()),
@@ -166,15 +154,9 @@ impl Bounds {
         }
     }
 
-    fn text(
-        &mut self,
-        field: &'static str,
-        text: &str,
-        bytes_max: usize,
-        is_allowed: fn(u8) -> bool,
-    ) {
-        self.length(field, text.len(), bytes_max, "bytes");
-        if let Some(at) = text.bytes().position(|byte| !is_allowed(byte)) {
+    fn text(&mut self, field: &'static str, text: &str, bound: Bound) {
+        self.length(field, text.len(), bound.bytes_max(), "bytes");
+        if let Some(at) = text.bytes().position(|byte| !bound.allows(byte)) {
             self.violation(
                 field,
                 format!("has a character that is not allowed at byte {at}"),
@@ -182,22 +164,16 @@ impl Bounds {
         }
     }
 
-    fn required(
-        &mut self,
-        field: &'static str,
-        text: &str,
-        bytes_max: usize,
-        is_allowed: fn(u8) -> bool,
-    ) {
+    fn required(&mut self, field: &'static str, text: &str, bound: Bound) {
         if text.is_empty() {
             self.violation(field, "is required".into());
         }
-        self.text(field, text, bytes_max, is_allowed);
+        self.text(field, text, bound);
     }
 
     fn names(&mut self, provider: &str, model: &str) {
-        self.text("provider", provider, PROVIDER_BYTES_MAX, is_visible);
-        self.text("model", model, MODEL_BYTES_MAX, is_visible);
+        self.text("provider", provider, Bound::Provider);
+        self.text("model", model, Bound::Model);
     }
 
     fn digest(&mut self, field: &'static str, text: &str) -> Option<Digest> {
@@ -214,31 +190,12 @@ impl Bounds {
     fn credential_names(&mut self, names: &[String]) {
         let field = "visible_credentials.names";
         self.length(field, names.len(), CREDENTIAL_NAMES_MAX, "entries");
-        let worst = names.iter().find(|name| {
-            name.is_empty()
-                || name.len() > VARIABLE_NAME_BYTES_MAX
-                || !name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        });
-        if worst.is_some() {
-            let max = VARIABLE_NAME_BYTES_MAX;
-            let description = format!("has a name that is not 1 to {max} of `A-Z a-z 0-9 _`");
+        let bound = Bound::VariableName;
+        if !names.iter().all(|name| bound.holds(name)) {
+            let description = format!("has a name that is not {}", bound.describe());
             self.violation(field, description);
         }
     }
-}
-
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')
-}
-
-fn is_run_id_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-')
-}
-
-fn is_visible(byte: u8) -> bool {
-    byte.is_ascii_graphic()
 }
 
 fn lane(lane: v1::Lane) -> Lane {

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use admit_client::{
-    Answer, AskError,
+    Answer, AskError, Record,
     facts::{GatherError, Note},
 };
 use admit_proto::v1::{AdmitRequest, Lane, Reason};
@@ -30,6 +30,7 @@ struct CheckShape<'a> {
     decide_time: Option<String>,
     policy_digest: Option<String>,
     case_model_admission_status: Option<&'static str>,
+    record: Option<RecordShape<'a>>,
     reasons: Vec<ReasonShape<'a>>,
     notes: Vec<NoteShape<'a>>,
     error: Option<ErrorShape<'a>>,
@@ -39,6 +40,23 @@ struct CheckShape<'a> {
 struct NoteShape<'a> {
     about: &'static str,
     message: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct RecordShape<'a> {
+    stream_id: &'a str,
+    seq: u64,
+    hash: String,
+}
+
+impl<'a> From<&'a Record> for RecordShape<'a> {
+    fn from(record: &'a Record) -> Self {
+        Self {
+            stream_id: &record.stream_id,
+            seq: record.seq,
+            hash: record.hash.to_string(),
+        }
+    }
 }
 
 impl<'a> CheckShape<'a> {
@@ -54,6 +72,7 @@ impl<'a> CheckShape<'a> {
             decide_time: None,
             policy_digest: None,
             case_model_admission_status: None,
+            record: None,
             reasons: Vec::new(),
             notes: Vec::new(),
             error: None,
@@ -84,6 +103,7 @@ impl<'a> CheckShape<'a> {
                 decide_time: Some(allowed.decide_time().to_string()),
                 policy_digest: allowed.policy_digest().map(|digest| digest.to_string()),
                 case_model_admission_status: Some(allowed.case_model_admission_status()),
+                record: Some(allowed.record().into()),
                 ..Self::asked("allowed", request, notes)
             },
             Answer::Denied(denied) => Self {
@@ -91,6 +111,7 @@ impl<'a> CheckShape<'a> {
                 decide_time: Some(denied.decide_time().to_string()),
                 policy_digest: denied.policy_digest().map(|digest| digest.to_string()),
                 case_model_admission_status: Some(denied.case_model_admission_status()),
+                record: Some(denied.record().into()),
                 reasons: ReasonShape::all(denied.reasons()),
                 ..Self::asked("denied", request, notes)
             },
@@ -125,6 +146,7 @@ pub(super) fn answer(
                 decision_id: allowed.decision_id(),
                 decide_time: allowed.decide_time().to_string(),
                 policy_digest: allowed.policy_digest().map(|digest| digest.to_string()),
+                record: allowed.record(),
             };
             head.print(&mut out, request)?;
         }
@@ -135,6 +157,7 @@ pub(super) fn answer(
                 decision_id: denied.decision_id(),
                 decide_time: denied.decide_time().to_string(),
                 policy_digest: denied.policy_digest().map(|digest| digest.to_string()),
+                record: denied.record(),
             };
             head.print(&mut out, request)?;
             print_denial(&mut out, denied.reasons())?;
@@ -149,6 +172,7 @@ struct Head<'a> {
     decision_id: &'a str,
     decide_time: String,
     policy_digest: Option<String>,
+    record: &'a Record,
 }
 
 impl Head<'_> {
@@ -170,7 +194,9 @@ impl Head<'_> {
         }
         let policy = self.policy_digest.as_deref().unwrap_or("not read yet");
         writeln!(out, "  {FAINT}policy{FAINT:#}  {policy}")?;
-        writeln!(out, "  {FAINT}decided{FAINT:#} {}", self.decide_time)
+        writeln!(out, "  {FAINT}decided{FAINT:#} {}", self.decide_time)?;
+        let Record { seq, hash, .. } = self.record;
+        writeln!(out, "  {FAINT}record{FAINT:#}  {seq}:{hash}")
     }
 }
 

@@ -20,7 +20,14 @@ use self::{
     stage::{RECORD, Stage},
 };
 use super::serve::StartError;
-use crate::grpc::ServeError;
+use crate::{
+    audit::{
+        record::Entry,
+        verify::{Known, VerifyError, verify},
+    },
+    config::ConfigError,
+    grpc::ServeError,
+};
 
 const HEADING: Style = Style::new().bold();
 const ALLOW: Style = AnsiColor::Green.on_default().bold();
@@ -35,6 +42,9 @@ pub enum DemoError {
     /// A file could not be written, or the terminal is gone.
     #[error("a file or the terminal cannot be written to")]
     Io(#[from] io::Error),
+    /// The example configuration is not valid.
+    #[error("the example configuration is not valid")]
+    Config(#[from] ConfigError),
     /// The daemon did not start.
     #[error("the daemon did not start")]
     Start(#[from] StartError),
@@ -50,6 +60,12 @@ pub enum DemoError {
     /// A change of the policy did not come into force.
     #[error("a change of the policy was not in force after {CHANGE_MAX:?}")]
     NotInForce,
+    /// The audit log is not whole.
+    #[error("the audit log of the demo is not whole")]
+    Trail(#[from] VerifyError),
+    /// An answer is not in the audit log.
+    #[error("an answer of the demo is not in its audit log")]
+    NotRecorded,
     /// The daemon answered otherwise than this demo says it does.
     #[error("the launch `{0}` got another verdict than it should")]
     OtherVerdict(&'static str),
@@ -65,6 +81,7 @@ pub async fn run(to: &mut (impl Write + Send)) -> Result<(), DemoError> {
     introduce(&stage, to)?;
     ask_launches(&mut stage, to).await?;
     edit_live(&mut stage, to).await?;
+    check_trail(&stage, to)?;
     stage.strike().await?;
     heading(to, "What you saw")?;
     writeln!(
@@ -140,6 +157,27 @@ async fn ask(
         Ok(())
     } else {
         Err(DemoError::OtherVerdict(launch.title))
+    }
+}
+
+/// Checks the audit log that came about: as many decisions as launches were asked about, in one chain.
+fn check_trail(stage: &Stage, to: &mut impl Write) -> Result<(), DemoError> {
+    heading(to, "The audit trail")?;
+    let mut decisions = 0_u64;
+    let verified = verify(&stage.audit_dir(), &Known::default(), |_, entry, _| {
+        decisions = decisions.saturating_add(u64::from(matches!(entry, Entry::Decision(_))));
+    })?;
+    writeln!(
+        to,
+        "Every answer was recorded before it was given: {decisions} decisions in one chain of hashes, checked
+just now. Its head is {QUIET}{}:{}{QUIET:#};
+who keeps that can have it checked for ever that none of them was changed or cut off.",
+        verified.head.seq, verified.head.hash
+    )?;
+    if decisions == stage.asked() {
+        Ok(())
+    } else {
+        Err(DemoError::NotRecorded)
     }
 }
 

@@ -3,19 +3,19 @@
 use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use admit_client::{Answer, AskError, Client, Endpoint, Watch};
-use admit_policy::{Digest, Terms, facts::EndpointScope};
+use admit_policy::Digest;
 use admit_proto::v1::{
     AdmitRequest, Lane, PairState, WatchPolicyRequest, watch_policy_response::Event,
 };
 use tempfile::TempDir;
 
 use super::DemoError;
-use crate::{command::serve::Daemon, config::Config, store::StoreConfig};
+use crate::{command::serve::Daemon, config::Config};
 
 /// The decision record of the example policy.
 pub(super) const RECORD: &str = "CTO-CASE-PROVIDER-DECISION-RECORD.md";
@@ -41,6 +41,11 @@ const EXAMPLE: [(&str, &str); 5] = example![
     "CTO-CASE-LOCAL-PROVIDER-ROUTE-ISSUES.md",
 ];
 
+/// The configuration for it, built in.
+const EXAMPLE_CONFIG: &str = include_str!("../../../../deploy/example/admitd.toml");
+const POLICY_FOLDER: &str = "policy";
+const AUDIT_FOLDER: &str = "audit";
+
 /// Longest time for one answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -49,16 +54,19 @@ pub(super) struct Stage {
     daemon: Daemon,
     client: Client,
     watch: Watch,
+    asked: u64,
 }
 
 impl Stage {
     /// Writes the example policy, starts a daemon on it, and waits until it is in force.
     pub(super) async fn set() -> Result<Self, DemoError> {
         let directory = tempfile::Builder::new().prefix("admit-demo-").tempdir()?;
+        let policy_dir = directory.path().join(POLICY_FOLDER);
+        fs::create_dir(&policy_dir)?;
         for (name, text) in EXAMPLE {
-            fs::write(directory.path().join(name), text)?;
+            fs::write(policy_dir.join(name), text)?;
         }
-        let daemon = Daemon::start(config(directory.path())).await?;
+        let daemon = Daemon::start(config(directory.path())?).await?;
         let address = daemon.tcp_address().ok_or(DemoError::NoAddress)?;
         let endpoint: Endpoint = format!("http://{address}")
             .parse()
@@ -76,6 +84,7 @@ impl Stage {
             daemon,
             client,
             watch,
+            asked: 0,
         };
         if stage.pair_became(PairState::Admitted, DEADLINE).await? {
             Ok(stage)
@@ -84,27 +93,37 @@ impl Stage {
         }
     }
 
-    pub(super) fn policy_dir(&self) -> &Path {
-        self.directory.path()
+    pub(super) fn policy_dir(&self) -> PathBuf {
+        self.directory.path().join(POLICY_FOLDER)
+    }
+
+    pub(super) fn audit_dir(&self) -> PathBuf {
+        self.directory.path().join(AUDIT_FOLDER)
     }
 
     pub(super) fn read(&self, name: &str) -> io::Result<String> {
-        fs::read_to_string(self.directory.path().join(name))
+        fs::read_to_string(self.policy_dir().join(name))
     }
 
     pub(super) fn write(&self, name: &str, text: &str) -> io::Result<()> {
-        fs::write(self.directory.path().join(name), text)
+        fs::write(self.policy_dir().join(name), text)
     }
 
     /// The digest of one of the example's files, as a launch wrapper would state it.
     pub(super) fn digest_of(&self, name: &str) -> String {
-        fs::read(self.directory.path().join(name))
+        fs::read(self.policy_dir().join(name))
             .map(|bytes| Digest::of(&bytes).to_string())
             .unwrap_or_default()
     }
 
     pub(super) async fn ask(&mut self, request: AdmitRequest) -> Result<Answer, AskError> {
+        self.asked = self.asked.saturating_add(1);
         self.client.admit(request).await
+    }
+
+    /// How many launches were asked about.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked
     }
 
     /// Waits until the watch tells that the selected pair has changed to `state`; whether it did in
@@ -138,22 +157,11 @@ impl Stage {
     }
 }
 
-/// A free port of the loopback address, and the one network class of the example.
-fn config(policy_dir: &Path) -> Config {
-    Config {
-        store: StoreConfig {
-            policy_dir: policy_dir.into(),
-            rescan_interval: Duration::from_secs(5),
-        },
-        terms: Terms {
-            staleness_max: Duration::from_secs(30),
-            network_classes: [(
-                "spark-tailnet".into(),
-                [EndpointScope::Loopback, EndpointScope::Tailnet].into(),
-            )]
-            .into(),
-        },
-        tcp: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
-        unix: None,
-    }
+/// The example configuration, with folders and a port of the demo's own.
+fn config(directory: &Path) -> Result<Config, DemoError> {
+    let mut config = Config::parse(EXAMPLE_CONFIG)?;
+    config.store.policy_dir = directory.join(POLICY_FOLDER);
+    config.audit.dir = directory.join(AUDIT_FOLDER);
+    config.tcp = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    Ok(config)
 }

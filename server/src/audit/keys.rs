@@ -1,0 +1,343 @@
+//! The two keys of a log: one signs its checkpoints, the other stands behind every `hmac:`.
+//!
+//! Both are made on the first start, readable by their owner only (0600). Deliberately absent: any
+//! way to print a private key.
+
+use std::{
+    fmt, fs,
+    io::{self, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use admit_policy::Digest;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ring::{
+    hmac,
+    rand::{SecureRandom as _, SystemRandom},
+    signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey},
+};
+
+/// The file of the signing key, within the audit directory.
+pub const SIGNING_KEY_FILE: &str = "signing-key.pem";
+/// The file of the key behind every `hmac:`, within the audit directory.
+pub const NAMES_KEY_FILE: &str = "names-key";
+/// Largest file of a key, in bytes.
+pub const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
+
+const PEM_START: &str = "-----BEGIN PRIVATE KEY-----";
+const PEM_END: &str = "-----END PRIVATE KEY-----";
+const NAMES_KEY_BYTES: usize = 32;
+const KEY_MODE: u32 = 0o600;
+/// Access for others than the owner.
+const OTHERS_MODE: u32 = 0o077;
+
+/// Why a key is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read or made.
+    #[error("the key file `{}` cannot be used", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Others than the owner may use the file.
+    #[error("the key file `{}` may be read by others than its owner; `chmod 600` it", path.display())]
+    OpenToOthers {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is not a key of the form that is needed.
+    #[error("the key file `{}` is not {form}", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What it has to be.
+        form: &'static str,
+    },
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+}
+
+/// Signs checkpoints.
+pub struct SigningKey {
+    pair: Ed25519KeyPair,
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SigningKey").field(&self.public()).finish()
+    }
+}
+
+impl SigningKey {
+    /// Reads the key at `path` (PKCS#8, PEM), or makes one there if there is no file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be used, is open to others, or is no Ed25519 key.
+    pub fn load_or_make(path: &Path) -> Result<Self, KeyError> {
+        let form = || KeyError::Form {
+            path: path.into(),
+            form: "an Ed25519 private key in PKCS#8 PEM",
+        };
+        let pem = match read_private(path)? {
+            Some(pem) => pem,
+            None => {
+                let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+                    .map_err(|_| KeyError::Random)?;
+                let body = STANDARD.encode(key.as_ref());
+                let pem = format!("{PEM_START}\n{body}\n{PEM_END}\n");
+                write_private(path, pem.as_bytes())?;
+                pem
+            }
+        };
+        let body = pem
+            .trim()
+            .strip_prefix(PEM_START)
+            .and_then(|rest| rest.strip_suffix(PEM_END))
+            .ok_or_else(form)?;
+        let body: String = body.split_ascii_whitespace().collect();
+        let der = STANDARD.decode(body).map_err(|_| form())?;
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(|_| form())?;
+        Ok(Self { pair })
+    }
+
+    /// The public key, as 64 hexadecimal digits.
+    #[must_use]
+    pub fn public(&self) -> String {
+        hex(self.pair.public_key().as_ref())
+    }
+
+    /// The signature over `message`, as 128 hexadecimal digits.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> String {
+        hex(self.pair.sign(message).as_ref())
+    }
+}
+
+/// Whether `signature` over `message` is by the key `public`, both in hexadecimal digits.
+#[must_use]
+pub fn is_signed(public: &str, message: &[u8], signature: &str) -> bool {
+    match (unhex(public), unhex(signature)) {
+        (Some(public), Some(signature)) => UnparsedPublicKey::new(&ED25519, public)
+            .verify(message, &signature)
+            .is_ok(),
+        (None, _) | (_, None) => false,
+    }
+}
+
+/// Turns what could be guessed into what cannot be looked up without the key.
+#[derive(Clone)]
+pub struct NamesKey {
+    key: hmac::Key,
+    identity: String,
+}
+
+impl fmt::Debug for NamesKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NamesKey").field(&self.identity).finish()
+    }
+}
+
+impl NamesKey {
+    /// Reads the key at `path`, or makes one there if there is no file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be used, is open to others, or is no key.
+    pub fn load_or_make(path: &Path) -> Result<Self, KeyError> {
+        let text = match read_private(path)? {
+            Some(text) => text,
+            None => {
+                let mut bytes = [0_u8; NAMES_KEY_BYTES];
+                SystemRandom::new()
+                    .fill(&mut bytes)
+                    .map_err(|_| KeyError::Random)?;
+                let text = format!("{}\n", hex(&bytes));
+                write_private(path, text.as_bytes())?;
+                text
+            }
+        };
+        let bytes = unhex(text.trim_end()).filter(|bytes| bytes.len() == NAMES_KEY_BYTES);
+        bytes.map(|bytes| Self::new(&bytes)).ok_or(KeyError::Form {
+            path: path.into(),
+            form: "64 lowercase hexadecimal digits",
+        })
+    }
+
+    /// Reads the key at `path`; `None` if there is no file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be used, is open to others, or is no key.
+    pub fn load(path: &Path) -> Result<Option<Self>, KeyError> {
+        match read_private(path)? {
+            Some(_) => Self::load_or_make(path).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The key with these bytes.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Self {
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, bytes),
+            identity: Digest::of(bytes).to_string().chars().take(16).collect(),
+        }
+    }
+
+    /// Which key it is: the first 16 hexadecimal digits of its SHA-256.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// HMAC-SHA-256 over `kind`, a zero byte and `text`: its first 32 hexadecimal digits.
+    #[must_use]
+    pub fn hmac(&self, kind: &str, text: &str) -> String {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(kind.as_bytes());
+        context.update(&[0]);
+        context.update(text.as_bytes());
+        let tag = context.sign();
+        hex(tag.as_ref().get(..16).unwrap_or_default())
+    }
+}
+
+/// The text of a private file; `None` if there is none.
+fn read_private(path: &Path) -> Result<Option<String>, KeyError> {
+    let file = |source| KeyError::File {
+        path: path.into(),
+        source,
+    };
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(file(error)),
+    };
+    if metadata.permissions().mode() & OTHERS_MODE != 0 {
+        return Err(KeyError::OpenToOthers { path: path.into() });
+    }
+    if metadata.len() > KEY_FILE_BYTES_MAX {
+        return Err(file(io::ErrorKind::FileTooLarge.into()));
+    }
+    fs::read_to_string(path).map(Some).map_err(file)
+}
+
+/// Makes a private file in one step: it is there whole, or not at all.
+fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
+    let write = || {
+        let (temporary, mut file) = temporary_beside(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        sync_folder(path)
+    };
+    write().map_err(|source| KeyError::File {
+        path: path.into(),
+        source,
+    })
+}
+
+/// A new private file beside `path`, to be given that name when it is whole.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub fn temporary_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
+    let temporary = path.with_extension("new");
+    // What a crash left behind may be another name of a file that is in use: it is not truncated.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(KEY_MODE)
+        .open(&temporary)?;
+    Ok((temporary, file))
+}
+
+/// Makes the name of the file at `path` durable.
+///
+/// # Errors
+///
+/// When its folder cannot be synced.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
+}
+
+/// The bytes as lowercase hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The bytes of lowercase hexadecimal digits; `None` for anything else.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if !text.len().is_multiple_of(2) || !text.bytes().all(is_hex) {
+        return None;
+    }
+    text.as_bytes()
+        .chunks(2)
+        .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(SIGNING_KEY_FILE);
+        let made = SigningKey::load_or_make(&path).unwrap();
+        let read = SigningKey::load_or_make(&path).unwrap();
+        assert_eq!(made.public(), read.public());
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, KEY_MODE);
+        let signature = read.sign(b"message");
+        assert!(is_signed(&made.public(), b"message", &signature));
+        assert!(!is_signed(&made.public(), b"massage", &signature));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(
+            SigningKey::load_or_make(&path),
+            Err(KeyError::OpenToOthers { .. })
+        ));
+    }
+
+    #[test]
+    fn a_names_key_tells_kinds_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAMES_KEY_FILE);
+        let made = NamesKey::load_or_make(&path).unwrap();
+        let read = NamesKey::load_or_make(&path).unwrap();
+        assert_eq!(made.hmac("host", "spark"), read.hmac("host", "spark"));
+        assert_ne!(made.hmac("host", "spark"), made.hmac("run", "spark"));
+        assert_eq!(made.hmac("host", "spark").len(), 32);
+        fs::write(&path, "short\n").unwrap();
+        assert!(matches!(
+            NamesKey::load_or_make(&path),
+            Err(KeyError::Form { .. })
+        ));
+    }
+}

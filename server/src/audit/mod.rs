@@ -1,0 +1,71 @@
+//! The audit trail: every answer is recorded durably before it is given.
+//!
+//! # What holds
+//!
+//! - An entry whose receipt was given is on the disk (`fdatasync`), and stays in the chain.
+//! - What cannot be recorded is not answered. The refused are counted, and a gap entry says how many.
+//! - Sequence numbers have no gap and are never used twice.
+//! - One process writes: the audit directory itself is locked, and one thread has the file.
+//! - No text of a caller is in it ([`record`] has no place for one).
+//!
+//! # On the disk
+//!
+//! ```text
+//! segment-00000000000000000001.jsonl one JSON object a line; the name is its first sequence number
+//! bases/<sha256>.json               what decisions were based on, content-addressed
+//! torn/                             what crashes left behind the last line feed
+//! signing-key.pem, names-key        made on the first start, 0600
+//! export-cursor.json                how far a receiver has acknowledged
+//! ```
+//!
+//! A segment is a header, entries, and, once it is closed (64 MiB or a day), a signed checkpoint.
+//! Every line has `prev`, the hash of the line before it across segments, and ends with `hash`, the
+//! SHA-256 of its own bytes before `,"hash":`. Entries are numbered by `seq`; headers and
+//! checkpoints are not.
+//!
+//! Limits: a line has at most 64 KiB; a batch at most [`writer::BATCH_MAX`] entries; at most
+//! [`trail::QUEUE_MAX`] entries wait.
+//!
+//! In reading order: [`record`], [`chain`], [`segment`], [`damage`], [`verify`]; [`keys`], [`names`], [`closed`],
+//! [`basis`]; [`current`], [`log`], [`recovery`], [`writer`], [`trail`]; [`replay`]. Deliberately absent: spans. They are a
+//! projection of this log, made by `crate::export`.
+
+pub mod basis;
+pub mod chain;
+pub mod closed;
+pub mod current;
+pub mod damage;
+pub mod keys;
+pub mod log;
+pub mod metrics;
+pub mod names;
+pub mod record;
+pub mod recovery;
+pub mod replay;
+pub mod segment;
+pub mod trail;
+pub mod verify;
+pub mod writer;
+
+use std::{path::PathBuf, time::Duration};
+
+pub use trail::{Refused, Trail, TrailState};
+
+/// What the log needs to know.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// The audit directory.
+    pub dir: PathBuf,
+    /// From which size on a segment is closed, in bytes.
+    pub segment_bytes: u64,
+    /// From which age on a segment is closed.
+    pub segment_age: Duration,
+    /// How long a closed segment is kept at least; `None`: for ever.
+    pub retention: Option<Duration>,
+    /// How much of the file system is left free, in bytes.
+    pub free_space_min: u64,
+    /// The longest time that an answer waits for its record.
+    pub patience: Duration,
+    /// The file of the signing key, when it is not in the audit directory.
+    pub signing_key: Option<PathBuf>,
+}

@@ -1,0 +1,127 @@
+//! Which names stand in the log in clear: those that the policy of the decision names, and those
+//! that the product itself knows. Every other text of a caller stands there as a keyed HMAC.
+//!
+//! [`Names::open`] is the way back, for replay: an HMAC whose name the policy at hand has becomes
+//! that name again, and any other one becomes a text that can equal no name of any policy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use admit_policy::{
+    Snapshot,
+    facts::known_providers,
+    pair::{FAKE_PROVIDER, SILENT_MODEL, SILENT_PROVIDER},
+};
+
+use super::keys::NamesKey;
+
+/// What stands before an HMAC.
+pub const HMAC_PREFIX: &str = "hmac:";
+/// What stands before a name that could not be opened. No name of a policy has a control character.
+const UNOPENED_PREFIX: &str = "\u{1}";
+/// The kinds of what is closed, so that equal texts of two kinds do not look alike.
+const NAME_KIND: &str = "name";
+const CLASS_KIND: &str = "class";
+const HOST_KIND: &str = "host";
+const RUN_KIND: &str = "run";
+
+/// Names that gates know by themselves, beside the providers of known credentials.
+const PRODUCT_NAMES: [&str; 4] = [FAKE_PROVIDER, SILENT_PROVIDER, SILENT_MODEL, "openai-codex"];
+
+/// The names that stand in clear under one policy.
+#[derive(Clone, Debug)]
+pub struct Names {
+    key: NamesKey,
+    in_clear: BTreeSet<String>,
+}
+
+impl Names {
+    /// The names of `snapshot`, closed with `key`.
+    #[must_use]
+    pub fn of(snapshot: Option<&Snapshot>, key: NamesKey) -> Self {
+        let named = snapshot.into_iter().flat_map(Snapshot::pairs);
+        let in_clear = named
+            .flat_map(|pair| [pair.provider, pair.model])
+            .chain(PRODUCT_NAMES.map(str::to_owned))
+            .chain(known_providers().map(str::to_owned))
+            .filter(|name| !name.starts_with(HMAC_PREFIX))
+            .collect();
+        Self { key, in_clear }
+    }
+
+    /// A provider or a model as it stands in the log. An empty text stays empty.
+    #[must_use]
+    pub fn close(&self, name: &str) -> String {
+        if name.is_empty() || self.in_clear.contains(name) {
+            name.to_owned()
+        } else {
+            self.closed(NAME_KIND, name)
+        }
+    }
+
+    /// A class of a credential source or a network. An empty text stays empty.
+    #[must_use]
+    pub fn close_class(&self, class: &str) -> String {
+        if class.is_empty() {
+            String::new()
+        } else {
+            self.closed(CLASS_KIND, class)
+        }
+    }
+
+    /// A host.
+    #[must_use]
+    pub fn close_host(&self, host: &str) -> String {
+        self.closed(HOST_KIND, host)
+    }
+
+    /// A run.
+    #[must_use]
+    pub fn close_run(&self, run: &str) -> String {
+        self.closed(RUN_KIND, run)
+    }
+
+    /// The names that can be opened, by what they are closed to.
+    #[must_use]
+    pub fn by_hmac(&self) -> BTreeMap<String, String> {
+        self.in_clear
+            .iter()
+            .map(|name| (self.closed(NAME_KIND, name), name.clone()))
+            .collect()
+    }
+
+    fn closed(&self, kind: &str, text: &str) -> String {
+        format!("{HMAC_PREFIX}{}", self.key.hmac(kind, text))
+    }
+}
+
+/// The name behind `recorded`, as far as `by_hmac` knows it.
+#[must_use]
+pub fn open(recorded: &str, by_hmac: &BTreeMap<String, String>) -> String {
+    if !recorded.starts_with(HMAC_PREFIX) {
+        return recorded.to_owned();
+    }
+    by_hmac
+        .get(recorded)
+        .cloned()
+        .unwrap_or_else(|| format!("{UNOPENED_PREFIX}{recorded}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_named_is_closed_and_cannot_become_a_name() {
+        let names = Names::of(None, NamesKey::new(b"a key"));
+        assert_eq!(names.close("anthropic"), "anthropic");
+        assert_eq!(names.close(""), "");
+        let closed = names.close("qwen-local");
+        assert!(closed.starts_with(HMAC_PREFIX) && !closed.contains("qwen"));
+        assert_ne!(names.close_class("qwen-local"), closed);
+        // Who asks for a name that looks closed does not get what is behind it.
+        assert_ne!(names.close(&closed), closed);
+        let unopened = open(&closed, &names.by_hmac());
+        assert!(unopened.starts_with(UNOPENED_PREFIX));
+        assert_eq!(open("anthropic", &names.by_hmac()), "anthropic");
+    }
+}

@@ -1,0 +1,251 @@
+//! The one writer of the log.
+//!
+//! A thread drains the queue, makes one batch of it, and replies when the batch is synced. So the
+//! slower the disk, the larger the batches. Deliberately absent: who waits for what; see
+//! [`super::trail`].
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use admit_policy::Digest;
+use tokio::sync::{mpsc, watch as channel};
+
+use super::{
+    current::{Unwritable, describe, unwritable},
+    log::{Draft, Log, Receipt},
+    record::{Cause, Entry, Gap},
+    trail::{Job, Refused, Shared, TrailState},
+};
+use crate::clock;
+
+/// Most entries of one batch.
+pub const BATCH_MAX: usize = 1024;
+/// How often a log that cannot be written is tried again, and an idle one is looked at.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+/// How often retention is looked after.
+const RETIRE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Keeps the writer's thread; dropping it waits until what was accepted is written.
+#[derive(Debug)]
+pub struct TrailWriter {
+    stop: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl TrailWriter {
+    /// Starts the writer of `log`, which is told of entries by `queue` and tells of them by `publish`.
+    pub(super) fn start(
+        log: Log,
+        queue: mpsc::Receiver<Job>,
+        publish: channel::Sender<TrailState>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let writing = Writing {
+            log,
+            queue,
+            publish,
+            shared,
+            stop: Arc::clone(&stop),
+            retired: Instant::now(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        let thread = thread::Builder::new()
+            .name("audit-writer".into())
+            .spawn(move || writing.run(&runtime))?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for TrailWriter {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A writer that hangs in the disk must not hang the end of the process.
+            let patience = Instant::now();
+            while !thread.is_finished() && patience.elapsed() < RETRY_INTERVAL.saturating_mul(4) {
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+}
+
+/// Says in the daemon's own log that nothing can be recorded.
+fn report(error: &Unwritable) {
+    let cause = describe(error.cause);
+    tracing::error!(cause, error = %error.source, "the audit log cannot be written");
+}
+
+/// The writer's own state.
+struct Writing {
+    log: Log,
+    queue: mpsc::Receiver<Job>,
+    publish: channel::Sender<TrailState>,
+    shared: Arc<Shared>,
+    stop: Arc<AtomicBool>,
+    /// When retention was looked after last.
+    retired: Instant,
+}
+
+impl Writing {
+    fn run(mut self, runtime: &tokio::runtime::Runtime) {
+        let mut batch = Vec::new();
+        loop {
+            let is_stopping = self.stop.load(Ordering::Relaxed);
+            let wait = if is_stopping {
+                Duration::ZERO
+            } else {
+                RETRY_INTERVAL
+            };
+            let received = runtime.block_on(async {
+                tokio::time::timeout(wait, self.queue.recv_many(&mut batch, BATCH_MAX)).await
+            });
+            let is_over = matches!(received, Ok(0)) || (is_stopping && received.is_err());
+            self.write(&mut batch);
+            if is_over {
+                return;
+            }
+            self.retire();
+        }
+    }
+
+    /// Writes the batch, after a gap entry if requests were refused, and replies.
+    fn write(&mut self, batch: &mut Vec<Job>) {
+        // Who has gone away is not answered, and nothing is recorded for nobody.
+        batch.retain(|job| !job.reply.is_closed());
+        let was = self.publish.borrow().unwritable;
+        let refused = self.shared.refused.load(Ordering::Relaxed);
+        if batch.is_empty() && refused == 0 && was.is_none() {
+            return self.look();
+        }
+        self.shared.set_busy(Some(Instant::now()));
+        let gap = (refused > 0).then(|| {
+            Draft::of(&Entry::Gap(Gap {
+                time: clock::text(),
+                refused,
+                cause: was.unwrap_or(Cause::Stalled),
+            }))
+        });
+        let written = self.append(gap, batch);
+        self.shared.set_busy(None);
+        match written {
+            Ok((receipts, has_gap)) => {
+                if has_gap {
+                    self.shared.refused.fetch_sub(refused, Ordering::Relaxed);
+                }
+                self.publish_state(None);
+                // The gap entry, if there is one, comes first and has nobody to tell.
+                let own = receipts.into_iter().skip(usize::from(has_gap));
+                for (job, receipt) in batch.drain(..).zip(own) {
+                    // Who has gone away in the meantime is not answered.
+                    let _ = job.reply.send(Ok(receipt));
+                }
+            }
+            Err(error) => {
+                if was != Some(error.cause) {
+                    report(&error);
+                }
+                self.publish_state(Some(error.cause));
+                for job in batch.drain(..) {
+                    let _ = job.reply.send(Err(Refused(error.cause)));
+                }
+            }
+        }
+    }
+
+    /// Looks, with nothing to write, whether the log is still where it should be.
+    fn look(&mut self) {
+        self.shared.set_busy(Some(Instant::now()));
+        let looked = self.log.look();
+        self.shared.set_busy(None);
+        if let Err(error) = looked {
+            report(&error);
+            self.publish_state(Some(error.cause));
+        }
+    }
+
+    fn append(
+        &mut self,
+        gap: Option<Draft>,
+        batch: &mut [Job],
+    ) -> Result<(Vec<Receipt>, bool), Unwritable> {
+        self.keep_bases(batch)?;
+        let has_gap = gap.is_some();
+        let started = Instant::now();
+        let drafts: Vec<Draft> = gap
+            .into_iter()
+            .chain(batch.iter_mut().map(|job| job.draft.take()))
+            .collect();
+        let receipts = self.log.append(&drafts)?;
+        let metrics = &self.shared.metrics;
+        metrics
+            .sync_seconds
+            .observe(started.elapsed().as_secs_f64());
+        metrics
+            .appended
+            .inc_by(u64::try_from(receipts.len()).unwrap_or(0));
+        Ok((receipts, has_gap))
+    }
+
+    /// Keeps every basis that the batch refers to, before any entry that refers to it.
+    fn keep_bases(&self, batch: &[Job]) -> Result<(), Unwritable> {
+        let mut kept: Option<Digest> = None;
+        for basis in batch.iter().filter_map(|job| job.basis.as_ref()) {
+            if kept != Some(basis.digest) {
+                basis
+                    .keep(self.log.dir())
+                    .map_err(unwritable(Cause::CreateFailed))?;
+                kept = Some(basis.digest);
+            }
+        }
+        Ok(())
+    }
+
+    fn publish_state(&self, unwritable: Option<Cause>) {
+        let head = self.log.head();
+        let metrics = &self.shared.metrics;
+        metrics
+            .last_seq
+            .set(i64::try_from(head.seq).unwrap_or(i64::MAX));
+        metrics.writable.set(i64::from(unwritable.is_none()));
+        self.publish.send_if_modified(|state| {
+            if state.unwritable.is_some() && unwritable.is_none() {
+                tracing::info!("the audit log can be written again");
+            }
+            let is_news = state.unwritable != unwritable || state.head.seq != head.seq;
+            state.unwritable = unwritable;
+            state.head.clone_from(head);
+            is_news
+        });
+    }
+
+    fn retire(&mut self) {
+        if self.retired.elapsed() < RETIRE_INTERVAL || self.publish.borrow().unwritable.is_some() {
+            return;
+        }
+        self.retired = Instant::now();
+        let exported = self.shared.exported.load(Ordering::Relaxed);
+        self.shared.set_busy(Some(Instant::now()));
+        let retired = self.log.retire((exported != u64::MAX).then_some(exported));
+        self.shared.set_busy(None);
+        match retired {
+            Ok(()) => self.publish_state(None),
+            // Whether entries can be written is for the next of them to find out.
+            Err(error) => {
+                tracing::error!(cause = describe(error.cause), error = %error.source, "no segment can be retired");
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Entries for a person: one on a line, or everything about one.
+//!
+//! A text of the log is made safe to show, because a log may have been edited. Deliberately absent:
+//! JSON, which is the raw line.
+
+use std::io::{self, Write};
+
+use admit_policy::{Code, Timestamp, text::shown};
+use anstyle::{AnsiColor, Style};
+
+use crate::audit::{
+    log::describe,
+    names::HMAC_PREFIX,
+    record::{AdmissionStatus, Decision, Entry, Lane, Verdict},
+};
+
+/// The style of what is good.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
+/// The style of what is bad.
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// The style of what stands out.
+pub(super) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+/// The style of what a line is about.
+pub(super) const STRONG: Style = Style::new().bold();
+/// The style of what stands beside the matter.
+pub(super) const FAINT: Style = Style::new().dimmed();
+
+/// Longest text of the log that is shown, in characters; whatever admitd writes is shorter.
+const TEXT_CHARS_MAX: usize = 512;
+/// How much of a digest tells two policies apart for a person.
+const SHORT_DIGEST_CHARS: usize = 8;
+
+/// `count` of something, in words.
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A text of the log, safe to show.
+pub(super) fn text(text: &str) -> String {
+    shown(text, TEXT_CHARS_MAX)
+}
+
+/// A time as it stands in every line: to the millisecond, so that the columns stand still.
+pub(super) fn time(recorded: &str) -> String {
+    const SECONDS_CHARS: usize = "2026-01-01T00:00:00".len();
+    let columns = Timestamp::parse(recorded).and_then(|time| {
+        let (_, nanos) = time.unix();
+        let written = time.to_string();
+        let seconds = written.get(..SECONDS_CHARS)?;
+        Some(format!("{seconds}.{:03}Z", nanos / 1_000_000))
+    });
+    columns.unwrap_or_else(|| text(recorded))
+}
+
+/// A provider or a model; a name that nobody could guess from the log is only known to be there.
+pub(super) fn name(recorded: &str) -> String {
+    if recorded.is_empty() {
+        "-".into()
+    } else if recorded.starts_with(HMAC_PREFIX) {
+        "(closed)".into()
+    } else {
+        text(recorded)
+    }
+}
+
+/// The pair that a launch asked for.
+pub(super) fn pair(decision: &Decision) -> String {
+    let facts = &decision.facts;
+    match (name(&facts.provider), name(&facts.model)) {
+        (provider, model) if provider == model => provider,
+        (provider, model) => format!("{provider}/{model}"),
+    }
+}
+
+/// A verdict in its color, in a column.
+pub(super) fn verdict(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Allow => format!("{GOOD}ALLOW{GOOD:#}"),
+        Verdict::Deny => format!("{BAD}DENY {BAD:#}"),
+    }
+}
+
+/// The primary reason, and how many more there are.
+pub(super) fn reasons(reasons: &[String]) -> String {
+    match reasons {
+        [] => String::new(),
+        [primary] => text(primary),
+        [primary, others @ ..] => format!("{} +{}", text(primary), others.len()),
+    }
+}
+
+/// The name of a lane.
+pub(super) fn lane(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Unspecified => "-",
+        Lane::Fake => "fake",
+        Lane::Real => "real",
+    }
+}
+
+/// What a report states as `case_model_admission_status`.
+pub(super) fn status(status: AdmissionStatus) -> &'static str {
+    match status {
+        AdmissionStatus::Admitted => "admitted",
+        AdmissionStatus::NotAdmitted => "not_admitted",
+        AdmissionStatus::NotRequired => "not_required",
+    }
+}
+
+/// The gate of a recorded code.
+pub(super) fn gate(code: &str) -> Option<Code> {
+    Code::ALL.into_iter().find(|known| known.as_str() == code)
+}
+
+/// Prints the entry `seq` on one line. Headers and checkpoints are no entries and are not printed.
+pub(super) fn line(to: &mut impl Write, seq: u64, entry: &Entry) -> io::Result<()> {
+    let (at, what) = match entry {
+        Entry::Decision(decision) => return decision_line(to, seq, decision),
+        Entry::Segment(_) | Entry::Checkpoint(_) => return Ok(()),
+        Entry::Gap(gap) => {
+            let requests = counted(gap.refused, "request was", "requests were");
+            let why = describe(gap.cause);
+            let what = format!("GAP: {requests} refused unrecorded before this: {why}");
+            (&gap.time, what)
+        }
+        Entry::Recovered(recovered) => {
+            let bytes = counted(recovered.torn_bytes, "byte", "bytes");
+            let what = format!("RECOVERED: a torn tail of {bytes} was set aside after a crash");
+            (&recovered.time, what)
+        }
+        Entry::Rejected(rejected) => {
+            let spans = counted(rejected.rejected, "span", "spans");
+            let (first, last) = (rejected.first_seq, rejected.last_seq);
+            let what = format!(
+                "REJECTED: the receiver refused {spans} of entries {first} to {last} for good (gRPC code {})",
+                rejected.grpc_code
+            );
+            (&rejected.time, what)
+        }
+        Entry::Retired(retired) => {
+            let last = retired.last_seq;
+            let what =
+                format!("RETIRED: entries up to {last} were deleted at the end of their retention");
+            (&retired.time, what)
+        }
+    };
+    writeln!(
+        to,
+        "{FAINT}{}{FAINT:#} {seq:>8} {WARNING}{what}{WARNING:#}",
+        time(at)
+    )
+}
+
+fn decision_line(to: &mut impl Write, seq: u64, decision: &Decision) -> io::Result<()> {
+    let policy = match &decision.policy {
+        Some(digest) => digest.chars().take(SHORT_DIGEST_CHARS).collect(),
+        None => "none".to_owned(),
+    };
+    write!(
+        to,
+        "{FAINT}{}{FAINT:#} {seq:>8} {} {:<4} {}",
+        time(&decision.time),
+        verdict(decision.verdict),
+        lane(decision.facts.lane),
+        pair(decision),
+    )?;
+    if !decision.reasons.is_empty() {
+        write!(to, " {STRONG}{}{STRONG:#}", reasons(&decision.reasons))?;
+    }
+    let dry_run = if decision.dry_run { ", dry run" } else { "" };
+    writeln!(to, " {FAINT}policy {}{dry_run}{FAINT:#}", text(&policy))
+}

@@ -1,0 +1,309 @@
+//! The projection: one entry of the log, one span, and nothing but the entry decides what is in it.
+//!
+//! The same entry always becomes the same span, byte for byte, so that what is sent twice can be told
+//! from what happened twice. Ids come from the entry alone; a receiver de-duplicates on
+//! `admit.stream_id` and `admit.seq`, and sees a gap where a sequence number is missing. The status
+//! is unset, for ALLOW and for DENY: a denial is an answer. Deliberately absent: sampling, `tracestate`
+//! and whatever else a caller could write into a span.
+
+use admit_policy::Timestamp;
+use opentelemetry_proto::tonic::{
+    common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value::Value},
+    resource::v1::Resource,
+    trace::v1::{ResourceSpans, ScopeSpans, Span, span::SpanKind},
+};
+use ring::digest::{SHA256, digest};
+use serde::Serialize;
+
+use crate::audit::{
+    chain::Links,
+    keys::unhex,
+    names::HMAC_PREFIX,
+    record::{Decision, Entry, Facts, Gap, Recovered, Rejected, Retired, Trace},
+};
+
+/// The name of a decision's span.
+pub const DECISION: &str = "admit.decision";
+/// The scope of every span.
+pub const SCOPE: &str = "admit.audit";
+pub(super) const SERVICE: &str = "admitd";
+const METHOD: &str = "admit.v1.AdmissionService/Admit";
+
+const TRACE_ID_BYTES: usize = 16;
+const SPAN_ID_BYTES: usize = 8;
+
+/// The flags of a span: it is sampled, whatever its caller's flags say, and it is known whether its
+/// parent is remote.
+const FLAGS: u32 = 0x01 | 0x100;
+const FLAG_PARENT_IS_REMOTE: u32 = 0x200;
+
+/// The span of `entry` in the log `stream_id`; `None` for what has no sequence number.
+#[must_use]
+pub fn span(stream_id: &str, links: &Links, entry: &Entry) -> Option<Span> {
+    let seq = links.seq?;
+    let mut attributes = Attributes(vec![]);
+    attributes.text("admit.stream_id", stream_id);
+    attributes.number("admit.seq", seq);
+    attributes.text("admit.record_hash", &links.hash);
+    let (name, time) = match entry {
+        Entry::Decision(decision) => return Some(of_decision(decision, attributes)),
+        Entry::Gap(Gap {
+            time,
+            refused,
+            cause,
+        }) => {
+            attributes.number("admit.gap.refused", *refused);
+            attributes.word("admit.gap.cause", cause);
+            ("admit.audit.gap", time)
+        }
+        Entry::Recovered(Recovered {
+            time,
+            torn_bytes,
+            torn_digest,
+        }) => {
+            attributes.number("admit.recovered.torn_bytes", *torn_bytes);
+            attributes.text("admit.recovered.torn_digest", torn_digest);
+            ("admit.audit.recovered", time)
+        }
+        Entry::Rejected(Rejected {
+            time,
+            first_seq,
+            last_seq,
+            rejected,
+            grpc_code,
+        }) => {
+            attributes.number("admit.rejected.first_seq", *first_seq);
+            attributes.number("admit.rejected.last_seq", *last_seq);
+            attributes.number("admit.rejected.spans", *rejected);
+            attributes.number("admit.rejected.grpc_code", u64::from(*grpc_code));
+            ("admit.audit.rejected", time)
+        }
+        Entry::Retired(Retired {
+            time,
+            last_seq,
+            last_hash,
+        }) => {
+            attributes.number("admit.retired.last_seq", *last_seq);
+            attributes.text("admit.retired.last_hash", last_hash);
+            ("admit.audit.retired", time)
+        }
+        Entry::Segment(_) | Entry::Checkpoint(_) => return None,
+    };
+    // A note has no id of its own; its place in the log is unique.
+    let place = format!("{stream_id} {seq}");
+    let at = unix_nano(time);
+    Some(Span {
+        trace_id: hashed(&format!("trace {place}"), TRACE_ID_BYTES),
+        span_id: hashed(&format!("span {place}"), SPAN_ID_BYTES),
+        flags: FLAGS,
+        name: name.into(),
+        kind: SpanKind::Internal.into(),
+        start_time_unix_nano: at,
+        end_time_unix_nano: at,
+        attributes: attributes.0,
+        ..Span::default()
+    })
+}
+
+/// The time that `entry` states, in nanoseconds since the Unix epoch; 0 if it states none.
+#[must_use]
+pub fn time_unix_nano(entry: &Entry) -> u64 {
+    unix_nano(match entry {
+        Entry::Segment(segment) => &segment.time,
+        Entry::Decision(decision) => &decision.time,
+        Entry::Gap(gap) => &gap.time,
+        Entry::Recovered(recovered) => &recovered.time,
+        Entry::Rejected(rejected) => &rejected.time,
+        Entry::Retired(retired) => &retired.time,
+        Entry::Checkpoint(checkpoint) => &checkpoint.time,
+    })
+}
+
+/// What one call carries: `spans`, with who sends them.
+#[must_use]
+pub fn resource_spans(spans: Vec<Span>) -> ResourceSpans {
+    let mut attributes = Attributes(vec![]);
+    attributes.text("service.name", SERVICE);
+    attributes.text("service.version", env!("CARGO_PKG_VERSION"));
+    ResourceSpans {
+        resource: Some(Resource {
+            attributes: attributes.0,
+            ..Resource::default()
+        }),
+        scope_spans: vec![ScopeSpans {
+            scope: Some(InstrumentationScope {
+                name: SCOPE.into(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                ..InstrumentationScope::default()
+            }),
+            spans,
+            schema_url: String::new(),
+        }],
+        schema_url: String::new(),
+    }
+}
+
+fn of_decision(decision: &Decision, mut attributes: Attributes) -> Span {
+    describe(decision, &mut attributes);
+    describe_facts(&decision.facts, &mut attributes);
+    let start = unix_nano(&decision.time);
+    let trace = decision.trace.as_ref();
+    let parent = trace.and_then(|trace| id(&trace.parent, SPAN_ID_BYTES));
+    Span {
+        trace_id: trace_id(&decision.id, trace),
+        span_id: hashed(&decision.id, SPAN_ID_BYTES),
+        flags: if parent.is_some() {
+            FLAGS | FLAG_PARENT_IS_REMOTE
+        } else {
+            FLAGS
+        },
+        parent_span_id: parent.unwrap_or_default(),
+        name: DECISION.into(),
+        kind: SpanKind::Server.into(),
+        start_time_unix_nano: start,
+        end_time_unix_nano: start.saturating_add(decision.elapsed_us.saturating_mul(1000)),
+        attributes: attributes.0,
+        ..Span::default()
+    }
+}
+
+fn describe(decision: &Decision, attributes: &mut Attributes) {
+    attributes.text("admit.decision_id", &decision.id);
+    attributes.word("admit.verdict", &decision.verdict);
+    attributes.texts("admit.reasons", &decision.reasons);
+    attributes.some_text(
+        "admit.primary_reason",
+        decision.reasons.first().map(String::as_str),
+    );
+    attributes.word("admit.admission_status", &decision.admission_status);
+    attributes.truth("admit.dry_run", decision.dry_run);
+    attributes.some_text("admit.policy_digest", decision.policy.as_deref());
+    attributes.some_text("admit.basis", decision.basis.as_deref());
+    if let Some(unverified_ns) = decision.unverified_ns {
+        attributes.number("admit.policy_unverified_ns", unverified_ns);
+    }
+    attributes.text("rpc.system.name", "grpc");
+    attributes.text("rpc.method", METHOD);
+    attributes.text("rpc.response.status_code", "OK");
+}
+
+fn describe_facts(facts: &Facts, attributes: &mut Attributes) {
+    attributes.word("admit.lane", &facts.lane);
+    attributes.number("admit.stage", u64::from(facts.stage));
+    attributes.text("admit.host", &facts.host);
+    attributes.text("admit.run", &facts.run);
+    attributes.truth("admit.has_secret", facts.has_secret);
+    attributes.some_text(
+        "admit.expected_policy_digest",
+        facts.expected_policy.as_deref(),
+    );
+    attributes.some_text(
+        "admit.admission_file_digest",
+        facts.admission_file.as_deref(),
+    );
+    // An HMAC is no name of a provider or a model that another system could make use of.
+    let named = |name: &str| !name.is_empty() && !name.starts_with(HMAC_PREFIX);
+    if named(&facts.provider) {
+        attributes.text("gen_ai.provider.name", &facts.provider);
+    }
+    if named(&facts.model) {
+        attributes.text("gen_ai.request.model", &facts.model);
+    }
+}
+
+/// The caller's trace, or else one of the decision's own.
+fn trace_id(decision_id: &str, trace: Option<&Trace>) -> Vec<u8> {
+    let callers = trace.and_then(|trace| id(&trace.id, TRACE_ID_BYTES));
+    callers.unwrap_or_else(|| match uuid::Uuid::parse_str(decision_id) {
+        Ok(uuid) if !uuid.is_nil() => uuid.into_bytes().to_vec(),
+        Ok(_) | Err(_) => hashed(decision_id, TRACE_ID_BYTES),
+    })
+}
+
+/// An id in hexadecimal digits; `None` if it has another length or is all zeros, which is no id.
+fn id(text: &str, length: usize) -> Option<Vec<u8>> {
+    unhex(text).filter(|bytes| bytes.len() == length && bytes.iter().any(|byte| *byte != 0))
+}
+
+/// The first bytes of SHA-256 over `text`, as an id.
+fn hashed(text: &str, length: usize) -> Vec<u8> {
+    let digest = digest(&SHA256, text.as_bytes());
+    never_zero(digest.as_ref().iter().copied().take(length).collect())
+}
+
+/// `id`, unless it is all zeros, which is no id.
+fn never_zero(mut id: Vec<u8>) -> Vec<u8> {
+    if id.iter().all(|byte| *byte == 0)
+        && let Some(last) = id.last_mut()
+    {
+        *last = 1;
+    }
+    id
+}
+
+fn unix_nano(time: &str) -> u64 {
+    const NANOS: u64 = 1_000_000_000;
+    Timestamp::parse(time)
+        .and_then(|time| {
+            let (seconds, nanos) = time.unix();
+            let seconds = u64::try_from(seconds).ok()?;
+            seconds.checked_mul(NANOS)?.checked_add(u64::from(nanos))
+        })
+        .unwrap_or_default()
+}
+
+/// Attributes in the order of their making.
+struct Attributes(Vec<KeyValue>);
+
+impl Attributes {
+    fn push(&mut self, key: &str, value: Value) {
+        self.0.push(KeyValue {
+            key: key.into(),
+            value: Some(AnyValue { value: Some(value) }),
+            ..KeyValue::default()
+        });
+    }
+
+    fn text(&mut self, key: &str, text: &str) {
+        self.push(key, Value::StringValue(text.into()));
+    }
+
+    fn some_text(&mut self, key: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(key, text);
+        }
+    }
+
+    fn texts(&mut self, key: &str, texts: &[String]) {
+        let values = texts.iter().map(|text| AnyValue {
+            value: Some(Value::StringValue(text.clone())),
+        });
+        self.push(
+            key,
+            Value::ArrayValue(ArrayValue {
+                values: values.collect(),
+            }),
+        );
+    }
+
+    fn number(&mut self, key: &str, number: u64) {
+        self.push(
+            key,
+            Value::IntValue(i64::try_from(number).unwrap_or(i64::MAX)),
+        );
+    }
+
+    fn truth(&mut self, key: &str, truth: bool) {
+        self.push(key, Value::BoolValue(truth));
+    }
+
+    /// An enum, as the log spells it.
+    fn word(&mut self, key: &str, word: &impl Serialize) {
+        if let Ok(serde_json::Value::String(word)) = serde_json::to_value(word) {
+            self.text(key, &word);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! The faults that are switched on and off in a running daemon, through a library that is preloaded.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use crate::{Scene, daemon::Settings};
+
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/faults/shim.c");
+
+/// Something that fails while it is on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    SyncFails,
+    SyncHangs,
+    FolderFails,
+    WriteIsTorn,
+}
+
+impl Fault {
+    fn name(self) -> &'static str {
+        match self {
+            Self::SyncFails => "sync-fails",
+            Self::SyncHangs => "sync-hangs",
+            Self::FolderFails => "folder-fails",
+            Self::WriteIsTorn => "write-is-torn",
+        }
+    }
+}
+
+/// Where faults are switched.
+pub(crate) struct Switches(PathBuf);
+
+impl Switches {
+    pub(crate) fn on(&self, fault: Fault) {
+        fs::write(self.0.join(fault.name()), "").unwrap();
+    }
+
+    /// Switches it off; it has to have struck by then.
+    pub(crate) fn off(&self, fault: Fault) {
+        let struck = self.0.join(format!("{}.struck", fault.name()));
+        assert!(struck.exists(), "{fault:?} never struck: not intercepted?");
+        fs::remove_file(self.0.join(fault.name())).unwrap();
+        fs::remove_file(struck).unwrap();
+    }
+}
+
+/// A daemon with the library before its C library.
+pub(crate) async fn scene(change: impl FnOnce(&mut Settings)) -> (Scene, Switches) {
+    let folder = tempfile::tempdir().unwrap();
+    let switches = folder.path().join("faults");
+    fs::create_dir(&switches).unwrap();
+    let env = [
+        ("LD_PRELOAD", library()),
+        ("ADMIT_FAULTS", switches.as_path()),
+    ];
+    let env = env.map(|(name, path)| (name.to_owned(), path.to_str().unwrap().to_owned()));
+    let scene = Scene::start(folder, |settings| {
+        settings.env = env.to_vec();
+        change(settings);
+    });
+    (scene.await, Switches(switches))
+}
+
+/// The library, compiled once for all tests of this process.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let name = format!("faults-{}.so", std::process::id());
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let output = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+            .arg(&library)
+            .args([SOURCE, "-ldl"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "NOT TESTED: {said}");
+        library
+    })
+}
