@@ -5,6 +5,7 @@
 //! the scheduler's. Deliberately absent: a power cut, which a test cannot make.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![expect(clippy::print_stderr, reason = "the seed has to be known afterwards")]
 
 mod daemon;
 

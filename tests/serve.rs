@@ -7,6 +7,8 @@
 
 mod daemon;
 
+#[path = "serve/metrics.rs"]
+mod metrics;
 #[path = "serve/starting.rs"]
 mod starting;
 #[path = "serve/stopping.rs"]

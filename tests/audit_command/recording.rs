@@ -38,8 +38,8 @@ pub(crate) const NOW: &str = "2027-01-01T00:00:00Z";
 
 /// Every entry closes its segment, but for the entries of the last one.
 pub(crate) const ONE_EACH: u64 = 1;
-/// Three decisions and then a few bytes more than this are a segment.
-pub(crate) const THREE_EACH: u64 = 5000;
+/// A segment is closed after three decisions: its header and two of them are shorter.
+pub(crate) const THREE_EACH: u64 = 3700;
 /// All entries are in one segment.
 pub(crate) const ALL_IN_ONE: u64 = u64::MAX;
 

@@ -28,7 +28,11 @@ const NOTHING: [&str; 0] = [];
 fn findings(lines: &[Value]) -> (Vec<&Value>, &Value) {
     let (summary, findings) = lines.split_last().unwrap();
     assert_eq!(summary["type"], "summary");
-    assert!(lines.iter().all(|line| line["schema"] == "admitd.audit.replay/1"));
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["schema"] == "admitd.audit.replay/1")
+    );
     (findings.iter().collect(), summary)
 }
 
@@ -49,7 +53,11 @@ fn every_case_is_derived_again() {
     let bases = casebook.bases().values();
     let bases = bases.map(|entry| (entry, casebook.base_case(entry).unwrap()));
     for (entry, case) in entries.chain(bases) {
-        let loaded = Loaded::read(case.policy_dir.path(), config.terms.clone(), recording.key());
+        let loaded = Loaded::read(
+            case.policy_dir.path(),
+            config.terms.clone(),
+            recording.key(),
+        );
         let request = case.request(&loaded.snapshot.digest().to_string()).unwrap();
         let asked = Asked {
             request,
@@ -70,11 +78,20 @@ fn every_case_is_derived_again() {
         count += 1;
     }
     assert!(count > 400, "{count} cases");
-    assert_eq!(codes.len(), admit_policy::Code::ALL.len(), "every gate denies");
+    assert_eq!(
+        codes.len(),
+        admit_policy::Code::ALL.len(),
+        "every gate denies"
+    );
     drop(recording);
     let done = audit(folder.path(), "replay", &["--json"]).exits(0).json();
     assert_eq!(
-        (&done["decisions"], &done["same"], &done["differing"], &done["underivable"]),
+        (
+            &done["decisions"],
+            &done["same"],
+            &done["differing"],
+            &done["underivable"]
+        ),
         (&json!(count), &json!(count), &json!(0), &json!(0))
     );
     // The key of the names has no part in it: an auditor gets no secret.
@@ -103,9 +120,7 @@ fn recorded(edit: impl FnOnce(&mut Decision, &Loaded)) -> tempfile::TempDir {
 #[test]
 fn a_decision_that_differs_is_named_with_both_answers() {
     let allow = json!({ "verdict": "allow", "reasons": [], "admission_status": "admitted" });
-    let deny = |status: &str| {
-        json!({ "verdict": "deny", "reasons": ["review-due"], "admission_status": status })
-    };
+    let deny = |status: &str| json!({ "verdict": "deny", "reasons": ["review-due"], "admission_status": status });
     // Nobody can sign a wrong decision into the log but admitd itself; this stands for an admitd
     // that was wrong, or was not the one that it should have been.
     let folder = recorded(|decision, _| {
@@ -113,16 +128,26 @@ fn a_decision_that_differs_is_named_with_both_answers() {
         decision.reasons = vec!["review-due".into()];
         decision.admission_status = AdmissionStatus::NotAdmitted;
     });
-    let done = audit(folder.path(), "replay", &["--json"]).exits(1).json_lines();
+    let done = audit(folder.path(), "replay", &["--json"])
+        .exits(1)
+        .json_lines();
     let (findings, summary) = findings(&done);
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0]["type"], "difference");
     assert_eq!(findings[0]["seq"], 2);
     assert_eq!(findings[0]["recorded"], deny("not_admitted"));
     assert_eq!(findings[0]["derived"], allow);
-    assert_eq!((&summary["same"], &summary["differing"]), (&json!(2), &json!(1)));
+    assert_eq!(
+        (&summary["same"], &summary["differing"]),
+        (&json!(2), &json!(1))
+    );
     let plain = audit(folder.path(), "replay", &NOTHING).exits(1);
-    for text in ["DIFFERS entry 2 ", "recorded  DENY  review-due", "derived   ALLOW", "3 decisions"] {
+    for text in [
+        "DIFFERS entry 2 ",
+        "recorded  DENY  review-due",
+        "derived   ALLOW",
+        "3 decisions",
+    ] {
         assert!(plain.out.contains(text), "{}", plain.out);
     }
 }
@@ -143,7 +168,9 @@ fn every_part_of_the_answer_is_compared() {
         |decision, _| decision.facts.model = "claude-beta-2".into(),
     ] {
         let folder = recorded(edit);
-        let done = audit(folder.path(), "replay", &["--json"]).exits(1).json_lines();
+        let done = audit(folder.path(), "replay", &["--json"])
+            .exits(1)
+            .json_lines();
         assert_eq!(done.last().unwrap()["differing"], 1);
     }
 }
@@ -156,33 +183,69 @@ fn what_cannot_be_derived_is_named_with_the_reason() {
                 as fn(&mut Decision, &Loaded),
             "does not state all of policy, basis and freshness",
         ),
-        (|decision, _| decision.policy = None, "does not state all of"),
-        (|decision, _| decision.unverified_ns = None, "does not state all of"),
-        (|decision, _| decision.policy = Some("0".repeat(64)), "is that of the policy"),
-        (|decision, _| decision.basis = Some("0".repeat(64)), "cannot be read"),
-        (|decision, _| decision.basis = Some("../names-key".into()), "cannot be read"),
+        (
+            |decision, _| decision.policy = None,
+            "does not state all of",
+        ),
+        (
+            |decision, _| decision.unverified_ns = None,
+            "does not state all of",
+        ),
+        (
+            |decision, _| decision.policy = Some("0".repeat(64)),
+            "is that of the policy",
+        ),
+        (
+            |decision, _| decision.basis = Some("0".repeat(64)),
+            "cannot be read",
+        ),
+        (
+            |decision, _| decision.basis = Some("../names-key".into()),
+            "cannot be read",
+        ),
         (|decision, _| decision.time = "yesterday".into(), "`time`"),
-        (|decision, _| decision.facts.expected_policy = Some("x".into()), "`expected_policy`"),
-        (|decision, _| decision.facts.admission_file = Some("x".into()), "`admission_file`"),
+        (
+            |decision, _| decision.facts.expected_policy = Some("x".into()),
+            "`expected_policy`",
+        ),
+        (
+            |decision, _| decision.facts.admission_file = Some("x".into()),
+            "`admission_file`",
+        ),
         (
             |decision, loaded| {
                 let other = Basis::of(&loaded.snapshot, &crate::recording::terms(), &loaded.names);
-                assert_eq!(other.digest, loaded.basis.digest, "a basis depends on nothing else");
+                assert_eq!(
+                    other.digest, loaded.basis.digest,
+                    "a basis depends on nothing else"
+                );
                 decision.basis = Some(other.digest.to_string().to_uppercase());
             },
             "cannot be read",
         ),
     ] {
         let folder = recorded(edit);
-        let done = audit(folder.path(), "replay", &["--json"]).exits(1).json_lines();
+        let done = audit(folder.path(), "replay", &["--json"])
+            .exits(1)
+            .json_lines();
         let (findings, summary) = findings(&done);
         assert_eq!(findings.len(), 1, "{reason}");
-        assert_eq!((&findings[0]["type"], &findings[0]["seq"]), (&json!("underivable"), &json!(2)));
+        assert_eq!(
+            (&findings[0]["type"], &findings[0]["seq"]),
+            (&json!("underivable"), &json!(2))
+        );
         let fault = findings[0]["fault"].as_str().unwrap();
         assert!(fault.contains(reason), "{fault}");
-        assert_eq!((&summary["same"], &summary["underivable"]), (&json!(2), &json!(1)));
+        assert_eq!(
+            (&summary["same"], &summary["underivable"]),
+            (&json!(2), &json!(1))
+        );
         let plain = audit(folder.path(), "replay", &NOTHING).exits(1);
-        assert!(plain.out.contains("CANNOT BE DERIVED entry 2 "), "{}", plain.out);
+        assert!(
+            plain.out.contains("CANNOT BE DERIVED entry 2 "),
+            "{}",
+            plain.out
+        );
     }
 }
 
@@ -206,18 +269,37 @@ fn a_basis_that_was_edited_or_is_gone_is_reported() {
     assert_ne!(text, edited);
     fs::write(basis(&of_a), edited).unwrap();
     fs::remove_file(basis(&of_b)).unwrap();
-    let done = audit(folder.path(), "replay", &["--json"]).exits(1).json_lines();
+    let done = audit(folder.path(), "replay", &["--json"])
+        .exits(1)
+        .json_lines();
     let (found, summary) = findings(&done);
     let found: Vec<_> = found
         .iter()
-        .map(|finding| (finding["seq"].as_u64().unwrap(), finding["fault"].as_str().unwrap()))
+        .map(|finding| {
+            (
+                finding["seq"].as_u64().unwrap(),
+                finding["fault"].as_str().unwrap(),
+            )
+        })
         .collect();
-    let changed = format!("the basis `{}` was changed: its content has another digest", of_a.basis.digest);
+    let changed = format!(
+        "the basis `{}` was changed: its content has another digest",
+        of_a.basis.digest
+    );
     let gone = format!("the basis `{}` cannot be read", of_b.basis.digest);
-    assert_eq!(found, [(1, changed.as_str()), (2, gone.as_str()), (3, changed.as_str())]);
+    assert_eq!(
+        found,
+        [
+            (1, changed.as_str()),
+            (2, gone.as_str()),
+            (3, changed.as_str())
+        ]
+    );
     assert_eq!(summary["underivable"], 3);
     fs::write(basis(&of_a), text).unwrap();
-    let done = audit(folder.path(), "replay", &["--json"]).exits(1).json_lines();
+    let done = audit(folder.path(), "replay", &["--json"])
+        .exits(1)
+        .json_lines();
     assert_eq!(done.len(), 2);
 }
 
@@ -258,5 +340,9 @@ fn a_damage_is_found_on_the_way() {
     assert_eq!(done["damage"]["line"], 3);
     let plain = audit(written.dir(), "replay", &NOTHING).exits(1);
     assert!(plain.out.starts_with("DAMAGED"), "{}", plain.out);
-    assert!(plain.out.contains("4 decisions replayed: 4 as recorded"), "{}", plain.out);
+    assert!(
+        plain.out.contains("4 decisions replayed: 4 as recorded"),
+        "{}",
+        plain.out
+    );
 }

@@ -44,20 +44,27 @@ fn everything_about_an_entry_is_shown_and_its_reasons_are_explained() {
     collect(&record, &mut texts);
     // Every value that the record has is there, the names of its members aside.
     for text in &texts {
-        let is_shown = done.out.contains(text.as_str())
-            || ["deny", "decision"].contains(&text.as_str());
+        let is_shown =
+            done.out.contains(text.as_str()) || ["deny", "decision"].contains(&text.as_str());
         assert!(is_shown, "{text} is not shown:\n{}", done.out);
     }
     assert!(done.out.contains("DENY"), "{}", done.out);
     for code in [Code::StageNotAdmitted, Code::CaseConfigMissing] {
-        assert!(done.out.contains(&format!("{}: {}", code.as_str(), code.denies())));
+        assert!(
+            done.out
+                .contains(&format!("{}: {}", code.as_str(), code.denies()))
+        );
         assert!(done.out.contains(&format!("help: {}", code.help())));
     }
     // Where it stands: the first entry of the second segment.
     let segment = &segments(written.dir())[1];
     let name = segment.file_name().unwrap().to_str().unwrap();
     let (_, byte) = &lines(segment)[1];
-    assert!(done.out.contains(&format!("{name}, line 2, byte {byte}\n")), "{}", done.out);
+    assert!(
+        done.out.contains(&format!("{name}, line 2, byte {byte}\n")),
+        "{}",
+        done.out
+    );
 }
 
 /// Every text and number of the value.
@@ -79,7 +86,7 @@ fn collect(value: &Value, texts: &mut Vec<String>) {
 #[test]
 fn entries_are_found_by_what_the_log_has_as_hmac_only() {
     let folder = folder();
-    let recording = Recording::in_dir(folder.path(), 5000);
+    let recording = Recording::in_dir(folder.path(), THREE_EACH);
     let loaded = Loaded::of(&A.in_sot(), recording.key());
     // Five runs on two hosts, twice.
     for round in 0..2 {
@@ -90,7 +97,10 @@ fn entries_are_found_by_what_the_log_has_as_hmac_only() {
         }
     }
     let all = entries(folder.path());
-    assert!(all.iter().all(|line| !line.contains("run-") && !line.contains("host-")));
+    assert!(
+        all.iter()
+            .all(|line| !line.contains("run-") && !line.contains("host-"))
+    );
     for (arguments, found) in [
         (&["--run", "run-3"][..], &[3, 8][..]),
         (&["--host", "host-0"], &[2, 4, 7, 9]),
@@ -103,7 +113,11 @@ fn entries_are_found_by_what_the_log_has_as_hmac_only() {
         assert_eq!(lines, expected, "{arguments:?}");
         let plain = audit(folder.path(), "show", arguments).exits(0);
         for seq in found {
-            assert!(plain.out.contains(&format!("entry {seq} of log ")), "{}", plain.out);
+            assert!(
+                plain.out.contains(&format!("entry {seq} of log ")),
+                "{}",
+                plain.out
+            );
         }
     }
     // A run is no host, a part of its name is not it, and one that was closed twice is none.
@@ -125,7 +139,11 @@ fn without_the_key_no_name_can_be_looked_for() {
     // With another key it is said that nothing could be found there.
     fs::write(&key, format!("{}\n", "7".repeat(64))).unwrap();
     let done = audit(written.dir(), "show", &["--run", "run-1"]).exits(1);
-    assert!(done.err.contains("another names key was in force then: 1"), "{}", done.err);
+    assert!(
+        done.err.contains("another names key was in force then: 1"),
+        "{}",
+        done.err
+    );
     fs::remove_file(&key).unwrap();
     let done = audit(written.dir(), "show", &["--run", "run-1"]).exits(2);
     assert!(done.err.contains("names-key"), "{}", done.err);

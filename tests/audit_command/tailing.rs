@@ -46,7 +46,14 @@ fn the_last_entries_are_one_line_each() {
         [
             (
                 "2027-01-01T00:00:00.000Z",
-                vec!["9", "ALLOW", "real", "anthropic/claude-alpha-1", "policy", short]
+                vec![
+                    "9",
+                    "ALLOW",
+                    "real",
+                    "anthropic/claude-alpha-1",
+                    "policy",
+                    short
+                ]
             ),
             (
                 "2027-01-01T00:00:00.000Z",
@@ -75,9 +82,20 @@ fn as_json_the_lines_are_those_of_the_log() {
         .map(|(line, _)| line)
         .collect();
     // From the entry 9 on: its checkpoint and the next header stand between it and entry 10.
-    for (count, from) in [("0", all.len()), ("1", 16), ("2", 13), ("4", 8), ("10", 1), ("11", 0)] {
+    for (count, from) in [
+        ("0", all.len()),
+        ("1", 16),
+        ("2", 13),
+        ("4", 11),
+        ("10", 1),
+        ("11", 0),
+    ] {
         let done = audit(written.dir(), "tail", &["--json", "-n", count]).exits(0);
-        assert_eq!(done.out.lines().collect::<Vec<_>>(), &all[from..], "-n {count}");
+        assert_eq!(
+            done.out.lines().collect::<Vec<_>>(),
+            &all[from..],
+            "-n {count}"
+        );
     }
 }
 
@@ -87,7 +105,11 @@ fn what_is_no_decision_stands_out() {
     let recording = Recording::in_dir(folder.path(), ALL_IN_ONE);
     let time = "2027-01-01T00:00:01.25Z".to_owned();
     let entries = [
-        Entry::Gap(Gap { time: time.clone(), refused: 3, cause: Cause::NoSpace }),
+        Entry::Gap(Gap {
+            time: time.clone(),
+            refused: 3,
+            cause: Cause::NoSpace,
+        }),
         Entry::Recovered(Recovered {
             time: time.clone(),
             torn_bytes: 17,
@@ -100,7 +122,11 @@ fn what_is_no_decision_stands_out() {
             rejected: 1,
             grpc_code: 3,
         }),
-        Entry::Retired(Retired { time, last_seq: 40, last_hash: "0".repeat(64) }),
+        Entry::Retired(Retired {
+            time,
+            last_seq: 40,
+            last_hash: "0".repeat(64),
+        }),
     ];
     for entry in entries {
         recording.record((entry, None));
@@ -163,7 +189,8 @@ fn only_the_end_of_the_log_is_read() {
     let (line, _) = lines(last).pop().unwrap();
     let file = OpenOptions::new().write(true).open(last).unwrap();
     let end = 256 * 1024 * 1024 * 1024;
-    file.write_all_at(format!("\n{line}\n").as_bytes(), end).unwrap();
+    file.write_all_at(format!("\n{line}\n").as_bytes(), end)
+        .unwrap();
     let begun = Instant::now();
     let done = audit(written.dir(), "tail", &["-n", "1", "--json"]).exits(0);
     assert_eq!(done.out.trim_end(), line);
@@ -207,7 +234,12 @@ impl Following {
             thread::sleep(Duration::from_millis(10));
         }
         let mut said = String::new();
-        self.process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        self.process
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
         (self.process.wait().unwrap().code(), said)
     }
 }
@@ -228,7 +260,10 @@ fn what_is_followed_goes_on_across_segments_until_it_is_told_to_stop() {
                 break line;
             }
         };
-        assert!(shown.ends_with(&format!("\"{}\"}}", receipt.hash)), "{shown}");
+        assert!(
+            shown.ends_with(&format!("\"{}\"}}", receipt.hash)),
+            "{shown}"
+        );
     }
     assert_eq!(segments(written.dir()).len(), 8);
     let pid = Pid::from_child(&following.process);
@@ -280,6 +315,11 @@ fn who_stops_reading_ends_it() {
         thread::sleep(Duration::from_millis(10));
     };
     let mut said = String::new();
-    process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    process
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
     assert_eq!((status.code(), said.as_str()), (Some(141), ""));
 }

@@ -33,10 +33,7 @@ fn a_whole_log_is_said_to_be_whole() {
     assert_eq!(done["signed_seq"], 9);
     assert_eq!(done["keys"].as_array().unwrap().len(), 1);
     let last = written.receipts.last().unwrap();
-    assert_eq!(
-        done["last_entry"],
-        json!({ "seq": 10, "hash": last.hash })
-    );
+    assert_eq!(done["last_entry"], json!({ "seq": 10, "hash": last.hash }));
     let log = &done["log"];
     for (name, number) in [
         ("first_seq", 1),
@@ -65,13 +62,26 @@ fn every_receipt_is_known_again() {
     let known: Vec<String> = written
         .receipts
         .iter()
-        .flat_map(|receipt| ["--known".to_owned(), format!("{}:{}", receipt.seq, receipt.hash)])
+        .flat_map(|receipt| {
+            [
+                "--known".to_owned(),
+                format!("{}:{}", receipt.seq, receipt.hash),
+            ]
+        })
         .collect();
     audit(written.dir(), "verify", &known).exits(0);
     for receipt in &written.receipts {
-        let digit = if receipt.hash.starts_with('0') { "1" } else { "0" };
+        let digit = if receipt.hash.starts_with('0') {
+            "1"
+        } else {
+            "0"
+        };
         let (seq, hash) = (receipt.seq, format!("{digit}{}", &receipt.hash[1..]));
-        let done = audit(written.dir(), "verify", &["--json", "--known", &format!("{seq}:{hash}")]);
+        let done = audit(
+            written.dir(),
+            "verify",
+            &["--json", "--known", &format!("{seq}:{hash}")],
+        );
         let damage = &done.exits(1).json()["damage"];
         assert_eq!(damage["code"], "not-as-known");
         let line: serde_json::Value = serde_json::from_str(
@@ -97,7 +107,10 @@ type Case = (
 
 /// The lines of the second segment, without their places.
 fn second(dir: &Path) -> Vec<String> {
-    lines(&segments(dir)[1]).into_iter().map(|(line, _)| line).collect()
+    lines(&segments(dir)[1])
+        .into_iter()
+        .map(|(line, _)| line)
+        .collect()
 }
 
 fn edit_second(dir: &Path, edit: impl FnOnce(&mut Vec<String>)) {
@@ -121,14 +134,70 @@ fn edit_at(dir: &Path, at: impl FnOnce(&str) -> usize) {
 }
 
 const CASES: &[Case] = &[
-    ("the first byte", |dir| edit_byte(dir, "{\"type", 0), 1, 3, "line-changed", "was changed"),
-    ("the sequence number", |dir| edit_byte(dir, "\"seq\":5", 6), 1, 3, "line-changed", "was changed"),
-    ("the link", |dir| edit_byte(dir, "\"prev\":\"", 20), 1, 3, "line-changed", "was changed"),
-    ("the verdict", |dir| edit_byte(dir, "allow", 0), 1, 3, "line-changed", "was changed"),
-    ("a fact", |dir| edit_byte(dir, "copied-artificial", 3), 1, 3, "line-changed", "was changed"),
-    ("the hash", |dir| edit_byte(dir, "\"hash\":\"", 30), 1, 3, "line-changed", "was changed"),
-    ("the last quote", |dir| edit_at(dir, |line| line.len() - 2), 1, 3, "line-cut", "does not end with a hash"),
-    ("the last brace", |dir| edit_at(dir, |line| line.len() - 1), 1, 3, "line-cut", "does not end with a hash"),
+    (
+        "the first byte",
+        |dir| edit_byte(dir, "{\"type", 0),
+        1,
+        3,
+        "line-changed",
+        "was changed",
+    ),
+    (
+        "the sequence number",
+        |dir| edit_byte(dir, "\"seq\":5", 6),
+        1,
+        3,
+        "line-changed",
+        "was changed",
+    ),
+    (
+        "the link",
+        |dir| edit_byte(dir, "\"prev\":\"", 20),
+        1,
+        3,
+        "line-changed",
+        "was changed",
+    ),
+    (
+        "the verdict",
+        |dir| edit_byte(dir, "allow", 0),
+        1,
+        3,
+        "line-changed",
+        "was changed",
+    ),
+    (
+        "a fact",
+        |dir| edit_byte(dir, "copied-artificial", 3),
+        1,
+        3,
+        "line-changed",
+        "was changed",
+    ),
+    (
+        "the hash",
+        |dir| edit_byte(dir, "\"hash\":\"", 30),
+        1,
+        3,
+        "line-changed",
+        "was changed",
+    ),
+    (
+        "the last quote",
+        |dir| edit_at(dir, |line| line.len() - 2),
+        1,
+        3,
+        "line-cut",
+        "does not end with a hash",
+    ),
+    (
+        "the last brace",
+        |dir| edit_at(dir, |line| line.len() - 1),
+        1,
+        3,
+        "line-cut",
+        "does not end with a hash",
+    ),
     (
         "a line feed",
         |dir| {
@@ -139,65 +208,138 @@ const CASES: &[Case] = &[
             bytes[at] = b' ';
             fs::write(segment, bytes).unwrap();
         },
-        1, 3, "line-changed", "was changed",
+        1,
+        3,
+        "line-changed",
+        "was changed",
     ),
-    ("a deleted header", |dir| edit_second(dir, |lines| drop(lines.remove(0))), 1, 1, "line-misplaced", "begins with its header"),
-    ("a deleted entry", |dir| edit_second(dir, |lines| drop(lines.remove(2))), 1, 3, "entries-missing", "5 was due, this is 6"),
-    ("a deleted last entry", |dir| edit_second(dir, |lines| drop(lines.remove(3))), 1, 4, "not-next", "does not follow"),
-    ("a deleted checkpoint", |dir| edit_second(dir, |lines| drop(lines.remove(4))), 2, 1, "not-next", "does not follow"),
-    ("two lines swapped", |dir| edit_second(dir, |lines| lines.swap(1, 2)), 1, 2, "entries-missing", "4 was due, this is 5"),
-    ("a line twice", |dir| edit_second(dir, |lines| lines.insert(3, lines[2].clone())), 1, 4, "out-of-order", "6 was due, this is 5"),
+    (
+        "a deleted header",
+        |dir| edit_second(dir, |lines| drop(lines.remove(0))),
+        1,
+        1,
+        "line-misplaced",
+        "begins with its header",
+    ),
+    (
+        "a deleted entry",
+        |dir| edit_second(dir, |lines| drop(lines.remove(2))),
+        1,
+        3,
+        "entries-missing",
+        "5 was due, this is 6",
+    ),
+    (
+        "a deleted last entry",
+        |dir| edit_second(dir, |lines| drop(lines.remove(3))),
+        1,
+        4,
+        "not-next",
+        "does not follow",
+    ),
+    (
+        "a deleted checkpoint",
+        |dir| edit_second(dir, |lines| drop(lines.remove(4))),
+        2,
+        1,
+        "not-next",
+        "does not follow",
+    ),
+    (
+        "two lines swapped",
+        |dir| edit_second(dir, |lines| lines.swap(1, 2)),
+        1,
+        2,
+        "entries-missing",
+        "4 was due, this is 5",
+    ),
+    (
+        "a line twice",
+        |dir| edit_second(dir, |lines| lines.insert(3, lines[2].clone())),
+        1,
+        4,
+        "out-of-order",
+        "6 was due, this is 5",
+    ),
     (
         "an old line again",
         |dir| {
             let former = lines(&segments(dir)[0])[1].0.clone();
             edit_second(dir, |lines| lines.insert(2, former));
         },
-        1, 3, "out-of-order", "5 was due, this is 1",
+        1,
+        3,
+        "out-of-order",
+        "5 was due, this is 1",
     ),
     (
         "a line inserted with a right hash",
-        |dir| edit_second(dir, |lines| {
-            let (forged, _) = line_behind(&hash_of(&lines[1]), &lines[2], Some(5));
-            assert_eq!(forged, lines[2], "the forger knows the form");
-            let (forged, _) = line_behind(&hash_of(&lines[1]), &lines[1], Some(5));
-            lines.insert(2, forged);
-        }),
-        1, 4, "out-of-order", "6 was due, this is 5",
+        |dir| {
+            edit_second(dir, |lines| {
+                let (forged, _) = line_behind(&hash_of(&lines[1]), &lines[2], Some(5));
+                assert_eq!(forged, lines[2], "the forger knows the form");
+                let (forged, _) = line_behind(&hash_of(&lines[1]), &lines[1], Some(5));
+                lines.insert(2, forged);
+            })
+        },
+        1,
+        4,
+        "out-of-order",
+        "6 was due, this is 5",
     ),
     (
         "a line replaced by one with a right hash",
-        |dir| edit_second(dir, |lines| {
-            let edited = lines[2].replace("\"stage\":2", "\"stage\":1");
-            lines[2] = line_behind(&hash_of(&lines[1]), &edited, Some(5)).0;
-        }),
-        1, 4, "not-next", "does not follow",
+        |dir| {
+            edit_second(dir, |lines| {
+                let edited = lines[2].replace("\"stage\":2", "\"stage\":1");
+                lines[2] = line_behind(&hash_of(&lines[1]), &edited, Some(5)).0;
+            })
+        },
+        1,
+        4,
+        "not-next",
+        "does not follow",
     ),
     (
         "the last line before a checkpoint replaced, and the checkpoint linked to it",
-        |dir| edit_second(dir, |lines| {
-            let edited = lines[3].replace("\"dry_run\":false", "\"dry_run\":true");
-            let (edited, hash) = line_behind(&hash_of(&lines[2]), &edited, Some(6));
-            lines[3] = edited;
-            lines[4] = line_behind(&hash, &lines[4], None).0;
-        }),
-        1, 5, "signature-wrong", "not by the key",
+        |dir| {
+            edit_second(dir, |lines| {
+                let edited = lines[3].replace("\"dry_run\":false", "\"dry_run\":true");
+                let (edited, hash) = line_behind(&hash_of(&lines[2]), &edited, Some(6));
+                lines[3] = edited;
+                lines[4] = line_behind(&hash, &lines[4], None).0;
+            })
+        },
+        1,
+        5,
+        "signature-wrong",
+        "not by the key",
     ),
     (
         "a line that is no entry and has a right hash",
-        |dir| edit_second(dir, |lines| {
-            let foreign = lines[2].replace("\"dry_run\":false", "\"dry_run\":7");
-            lines[2] = line_behind(&hash_of(&lines[1]), &foreign, Some(5)).0;
-        }),
-        1, 3, "line-foreign", "not an entry",
+        |dir| {
+            edit_second(dir, |lines| {
+                let foreign = lines[2].replace("\"dry_run\":false", "\"dry_run\":7");
+                lines[2] = line_behind(&hash_of(&lines[1]), &foreign, Some(5)).0;
+            })
+        },
+        1,
+        3,
+        "line-foreign",
+        "not an entry",
     ),
     (
         "a line behind a checkpoint",
-        |dir| edit_second(dir, |lines| {
-            let (behind, _) = line_behind(&hash_of(&lines[4]), &lines[3], Some(7));
-            lines.push(behind);
-        }),
-        1, 6, "line-misplaced", "follows the checkpoint",
+        |dir| {
+            edit_second(dir, |lines| {
+                let (behind, _) = line_behind(&hash_of(&lines[4]), &lines[3], Some(7));
+                lines.push(behind);
+            })
+        },
+        1,
+        6,
+        "line-misplaced",
+        "follows the checkpoint",
     ),
     (
         "the end of a closed segment cut off",
@@ -206,17 +348,37 @@ const CASES: &[Case] = &[
             let bytes = fs::read(segment).unwrap();
             fs::write(segment, &bytes[..bytes.len() - 40]).unwrap();
         },
-        1, 5, "cut-off", "cut off",
+        1,
+        5,
+        "cut-off",
+        "cut off",
     ),
-    ("a deleted segment", |dir| fs::remove_file(&segments(dir)[1]).unwrap(), 1, 1, "entries-missing", "4 was due, this is 7"),
-    ("the oldest segment deleted", |dir| fs::remove_file(&segments(dir)[0]).unwrap(), 0, 0, "beginning-missing", "begins with 4"),
+    (
+        "a deleted segment",
+        |dir| fs::remove_file(&segments(dir)[1]).unwrap(),
+        1,
+        1,
+        "entries-missing",
+        "4 was due, this is 7",
+    ),
+    (
+        "the oldest segment deleted",
+        |dir| fs::remove_file(&segments(dir)[0]).unwrap(),
+        0,
+        0,
+        "beginning-missing",
+        "begins with 4",
+    ),
     (
         "a segment under another name",
         |dir| {
             let segments = segments(dir);
             fs::rename(&segments[1], dir.join("segment-00000000000000000005.jsonl")).unwrap();
         },
-        1, 1, "segment-foreign", "another file",
+        1,
+        1,
+        "segment-foreign",
+        "another file",
     ),
     (
         "a segment of another log",
@@ -224,7 +386,10 @@ const CASES: &[Case] = &[
             let other = ten();
             fs::copy(&segments(other.dir())[1], &segments(dir)[1]).unwrap();
         },
-        1, 1, "segment-foreign", "another log",
+        1,
+        1,
+        "segment-foreign",
+        "another log",
     ),
     (
         "more than a torn tail behind the last line feed",
@@ -235,7 +400,10 @@ const CASES: &[Case] = &[
             bytes.extend_from_slice(b"{\"type\"");
             fs::write(&last, bytes).unwrap();
         },
-        3, 2, "not-torn", "no torn tail",
+        3,
+        2,
+        "not-torn",
+        "no torn tail",
     ),
 ];
 
@@ -250,9 +418,19 @@ fn every_damage_is_found_in_its_place() {
         assert_eq!(done["is_whole"], false, "{what}");
         let found = &done["damage"];
         assert_eq!(found["file"], name.as_str(), "{what}: {found}");
-        assert_eq!(found["line"].as_u64().unwrap_or(0), *line, "{what}: {found}");
-        assert!(found["code"].as_str().unwrap().starts_with(code), "{what}: {found}");
-        assert!(found["message"].as_str().unwrap().contains(message), "{what}: {found}");
+        assert_eq!(
+            found["line"].as_u64().unwrap_or(0),
+            *line,
+            "{what}: {found}"
+        );
+        assert!(
+            found["code"].as_str().unwrap().starts_with(code),
+            "{what}: {found}"
+        );
+        assert!(
+            found["message"].as_str().unwrap().contains(message),
+            "{what}: {found}"
+        );
         let plain = audit(written.dir(), "verify", &NOTHING).exits(1);
         assert!(plain.out.starts_with("DAMAGED"), "{what}: {}", plain.out);
         let place = match found["byte"].as_u64() {
@@ -295,7 +473,10 @@ fn a_cut_tail_is_found_with_one_reply_in_hand() {
         let damage = &audit(written.dir(), "verify", &known).exits(1).json()["damage"];
         assert_eq!(damage["code"], "tail-cut");
         let message = format!("the log ends with {}, and 10 is known", 10 - cut);
-        assert!(damage["message"].as_str().unwrap().contains(&message), "{damage}");
+        assert!(
+            damage["message"].as_str().unwrap().contains(&message),
+            "{damage}"
+        );
         let last = segments(written.dir()).pop().unwrap();
         assert_eq!(damage["file"], last.file_name().unwrap().to_str().unwrap());
     }
@@ -310,10 +491,18 @@ fn a_cut_tail_is_found_with_one_reply_in_hand() {
 #[test]
 fn a_log_that_ends_with_a_closed_segment_is_remarked_on() {
     let written = ten();
-    assert!(!audit(written.dir(), "verify", &NOTHING).out.contains("closed segment"));
+    assert!(
+        !audit(written.dir(), "verify", &NOTHING)
+            .out
+            .contains("closed segment")
+    );
     fs::remove_file(segments(written.dir()).pop().unwrap()).unwrap();
     let done = audit(written.dir(), "verify", &NOTHING).exits(0);
-    assert!(done.out.contains("the log ends with a closed segment"), "{}", done.out);
+    assert!(
+        done.out.contains("the log ends with a closed segment"),
+        "{}",
+        done.out
+    );
     let done = audit(written.dir(), "verify", &["--json"]).exits(0).json();
     assert_eq!(done["log"]["ends_with_checkpoint"], true);
 }
@@ -331,10 +520,16 @@ fn a_rewritten_log_is_found_with_a_reply_or_a_key_in_hand() {
     let known = format!("1:{}", first.hash);
     let done = audit(written.dir(), "verify", &["--json", "--known", &known]);
     let damage = &done.exits(1).json()["damage"];
-    assert_eq!((&damage["code"], &damage["line"]), (&json!("not-as-known"), &json!(2)));
+    assert_eq!(
+        (&damage["code"], &damage["line"]),
+        (&json!("not-as-known"), &json!(2))
+    );
     let done = audit(written.dir(), "verify", &["--json", "--key", key]);
     let damage = &done.exits(1).json()["damage"];
-    assert_eq!((&damage["code"], &damage["line"]), (&json!("key-not-trusted"), &json!(5)));
+    assert_eq!(
+        (&damage["code"], &damage["line"]),
+        (&json!("key-not-trusted"), &json!(5))
+    );
 }
 
 #[test]
@@ -351,8 +546,16 @@ fn what_is_being_written_is_no_damage() {
         assert_eq!(done["log"]["torn_bytes"], length);
         assert_eq!(done["last_entry"]["seq"], 2);
         let plain = audit(written.dir(), "verify", &NOTHING).exits(0);
-        assert!(plain.out.contains("behind the last line feed"), "{}", plain.out);
-        for (command, arguments) in [("tail", &["-n", "5"][..]), ("replay", &[]), ("show", &["2"])] {
+        assert!(
+            plain.out.contains("behind the last line feed"),
+            "{}",
+            plain.out
+        );
+        for (command, arguments) in [
+            ("tail", &["-n", "5"][..]),
+            ("replay", &[]),
+            ("show", &["2"]),
+        ] {
             let done = audit(written.dir(), command, arguments).exits(0);
             assert_eq!(done.err, "", "{command}");
         }
@@ -367,7 +570,13 @@ fn what_cannot_be_checked_is_no_whole_log() {
         (empty.path(), &[][..]),
         (&empty.path().join("none"), &[]),
         (empty.path(), &["--known", "1"]),
-        (empty.path(), &["--known", "0:0000000000000000000000000000000000000000000000000000000000000000"]),
+        (
+            empty.path(),
+            &[
+                "--known",
+                "0:0000000000000000000000000000000000000000000000000000000000000000",
+            ],
+        ),
         (empty.path(), &["--key", "00"]),
     ] {
         let done = audit(dir, "verify", arguments).exits(2);
@@ -379,7 +588,9 @@ fn what_cannot_be_checked_is_no_whole_log() {
     let twice = ["--known".into(), digits("1"), "--known".into(), digits("2")];
     audit(written.dir(), "verify", &twice).exits(2);
     // A log of a later version is not damaged.
-    rewrite_history(written.dir(), |line| line.replace("\"version\":1", "\"version\":2"));
+    rewrite_history(written.dir(), |line| {
+        line.replace("\"version\":1", "\"version\":2")
+    });
     let done = audit(written.dir(), "verify", &NOTHING).exits(2);
     assert!(done.err.contains("version 2"), "{}", done.err);
 }

@@ -1,8 +1,11 @@
 //! A log whose files are taken away while it is written to.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, symlink},
+};
 
-use admit_server::audit::record::Cause;
+use admit_server::audit::{record::Cause, segment};
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::{Daemon, Scene, Settings, checked};
@@ -53,6 +56,10 @@ async fn a_file_that_is_deleted_is_restored_before_the_end() {
     } = scene;
     assert_eq!(daemon.terminate().await.code(), Some(0));
     checked(&audit, &known);
+    // It has no other name, so that its space is free when it is deleted one day.
+    for segment in segment::list(&audit).unwrap() {
+        assert_eq!(fs::metadata(&segment.path).unwrap().nlink(), 1);
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,11 @@
 
 use std::{fs, path::PathBuf};
 
-use admit_server::audit::verify::DamageKind;
+use admit_server::audit::{
+    log::Receipt,
+    record::Entry,
+    verify::{DamageKind, Known, verify},
+};
 use tempfile::TempDir;
 
 use super::{
@@ -15,7 +19,7 @@ struct Sample {
     folder: TempDir,
     paths: Vec<PathBuf>,
     contents: Vec<Vec<u8>>,
-    receipts: Vec<admit_server::audit::log::Receipt>,
+    receipts: Vec<Receipt>,
 }
 
 impl Sample {
@@ -313,16 +317,17 @@ fn a_segment_that_is_missing_renamed_or_foreign_is_found() {
 fn a_checkpoint_that_is_signed_by_others_is_not_trusted() {
     let sample = Sample::new();
     let entries = super::entries(sample.folder.path());
-    let key = entries.iter().find_map(|(_, entry)| match entry {
-        admit_server::audit::record::Entry::Checkpoint(checkpoint) => Some(checkpoint.key.clone()),
-        _ => None,
+    let key = entries.iter().find_map(|(_, entry)| {
+        let Entry::Checkpoint(checkpoint) = entry else {
+            return None;
+        };
+        Some(checkpoint.key.clone())
     });
-    let known = |key: String| admit_server::audit::verify::Known {
+    let known = |key: String| Known {
         hashes: Default::default(),
         keys: vec![key],
     };
-    let check =
-        |key| admit_server::audit::verify::verify(sample.folder.path(), &known(key), |_, _, _| {});
+    let check = |key| verify(sample.folder.path(), &known(key), |_, _, _| {});
     assert_eq!(check(key.unwrap()).unwrap().checkpoints, 1);
     let found = damage(check("00".repeat(32)));
     assert_eq!(

@@ -37,22 +37,22 @@ fn append_each(log: &mut Log, numbers: impl IntoIterator<Item = u64>) -> Vec<Rec
 }
 
 fn headers(dir: &Path) -> Vec<Segment> {
-    let headers = entries(dir)
-        .into_iter()
-        .filter_map(|(_, entry)| match entry {
-            Entry::Segment(header) => Some(header),
-            _ => None,
-        });
+    let headers = entries(dir).into_iter().filter_map(|(_, entry)| {
+        let Entry::Segment(header) = entry else {
+            return None;
+        };
+        Some(header)
+    });
     headers.collect()
 }
 
 fn retired(dir: &Path) -> Vec<Retired> {
-    let retired = entries(dir)
-        .into_iter()
-        .filter_map(|(_, entry)| match entry {
-            Entry::Retired(retired) => Some(retired),
-            _ => None,
-        });
+    let retired = entries(dir).into_iter().filter_map(|(_, entry)| {
+        let Entry::Retired(retired) = entry else {
+            return None;
+        };
+        Some(retired)
+    });
     retired.collect()
 }
 

@@ -59,9 +59,9 @@ async fn receipts_of_many_are_unique_and_consecutive() {
     // Each receipt belongs to the entry that it was given for.
     let recorded: BTreeMap<u64, u64> = entries(folder.path())
         .into_iter()
-        .filter_map(|(links, entry)| match entry {
-            Entry::Gap(gap) => Some((links.seq.unwrap(), gap.refused)),
-            _ => None,
+        .filter_map(|(links, entry)| {
+            let Entry::Gap(gap) = entry else { return None };
+            Some((links.seq.unwrap(), gap.refused))
         })
         .collect();
     for (number, receipt) in &given {
@@ -140,9 +140,9 @@ async fn what_is_refused_is_counted_exactly() {
     drop(writer);
     let gaps: Vec<(u64, Cause)> = entries(&audit)
         .into_iter()
-        .filter_map(|(_, entry)| match entry {
-            Entry::Gap(gap) => Some((gap.refused, gap.cause)),
-            _ => None,
+        .filter_map(|(_, entry)| {
+            let Entry::Gap(gap) = entry else { return None };
+            Some((gap.refused, gap.cause))
         })
         .collect();
     let [(0, Cause::Stalled), (counted, cause), (2, Cause::Stalled)] = gaps.as_slice() else {

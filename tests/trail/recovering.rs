@@ -50,9 +50,11 @@ fn a_tail_that_is_torn_at_any_byte_is_set_aside() {
         }
         assert_eq!(saved, [torn], "cut at {end}");
         let entries = entries(folder.path());
-        let recovered = entries.iter().find_map(|(links, entry)| match entry {
-            Entry::Recovered(recovered) => Some((links.seq, recovered)),
-            _ => None,
+        let recovered = entries.iter().find_map(|(links, entry)| {
+            let Entry::Recovered(recovered) = entry else {
+                return None;
+            };
+            Some((links.seq, recovered))
         });
         let (at, recovered) = recovered.unwrap();
         assert_eq!(at, Some(seq - 1), "cut at {end}");
@@ -75,7 +77,7 @@ fn a_crash_at_any_point_of_a_rotation_loses_nothing() {
         panic!("not two segments: {paths:?}");
     };
     let content = fs::read(closed).unwrap();
-    let checkpoint = content.split_inclusive(|byte| *byte == b'\n').last();
+    let checkpoint = content.split_inclusive(|byte| *byte == b'\n').next_back();
     let entries_end = content.len() - checkpoint.unwrap().len();
     for end in entries_end..=content.len() {
         for path in segments(folder.path()) {
@@ -111,9 +113,11 @@ fn what_was_set_aside_is_noted_even_when_the_first_start_failed() {
     drop(open(config(folder.path())).unwrap());
     let noted: Vec<u64> = entries(folder.path())
         .iter()
-        .filter_map(|(_, entry)| match entry {
-            Entry::Recovered(recovered) => Some(recovered.torn_bytes),
-            _ => None,
+        .filter_map(|(_, entry)| {
+            let Entry::Recovered(recovered) = entry else {
+                return None;
+            };
+            Some(recovered.torn_bytes)
         })
         .collect();
     assert_eq!(noted, [22], "{:?}", torn_files(folder.path()));

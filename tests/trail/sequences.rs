@@ -148,7 +148,8 @@ fn run(steps: &[Step]) {
                 // A line's beginning, as far as it was written; never its line feed.
                 let line = content.split(|byte| *byte == b'\n').next().unwrap();
                 let torn = line.get(..usize::from(*bytes).min(line.len() - 1)).unwrap();
-                content.extend_from_slice(&torn.to_vec());
+                let torn = torn.to_vec();
+                content.extend_from_slice(&torn);
                 fs::write(&path, content).unwrap();
             }
             Step::Cut(bytes) => {

@@ -29,7 +29,7 @@ use super::{
     keys::{sync_folder, temporary_beside},
     names::Names,
     record,
-    recovery::make_dir,
+    recovery::make_folder,
 };
 
 /// The folder of the bases, within the audit directory.
@@ -201,7 +201,7 @@ impl Basis {
             return Ok(());
         }
         let folder = dir.join(BASES_FOLDER);
-        make_dir(&folder)?;
+        make_folder(&folder)?;
         let (temporary, mut file) = temporary_beside(&path)?;
         file.write_all(&self.bytes)?;
         file.sync_all()?;

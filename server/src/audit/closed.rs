@@ -132,10 +132,14 @@ fn facts(facts: &policy::Facts, names: &Names) -> record::Facts {
         run: names.close_run(&facts.run_id),
         lane: facts.lane.into(),
         stage: facts.stage,
-        expected_policy: facts.expected_policy.map(|digest| digest.to_string()),
+        expected_policy: facts
+            .expected_policy
+            .map(|digest| names.close_digest(digest)),
         provider: names.close(&facts.provider),
         model: names.close(&facts.model),
-        admission_file: facts.admission_file.map(|digest| digest.to_string()),
+        admission_file: facts
+            .admission_file
+            .map(|digest| names.close_digest(digest)),
         credential_source_class: names.close_class(&facts.credential_source_class),
         case_config: facts
             .case_config
@@ -199,6 +203,7 @@ fn case_config_record(
 #[must_use]
 pub fn open_facts(record: &record::Facts, by_hmac: &BTreeMap<String, String>) -> policy::Facts {
     let open = |name: &str| names::open(name, by_hmac);
+    let open_digest = |digest: &str| names::open_digest(digest, by_hmac);
     let targets =
         |targets: &[record::ScanTarget]| targets.iter().map(|target| (*target).into()).collect();
     policy::Facts {
@@ -206,10 +211,10 @@ pub fn open_facts(record: &record::Facts, by_hmac: &BTreeMap<String, String>) ->
         run_id: record.run.clone(),
         lane: record.lane.into(),
         stage: record.stage,
-        expected_policy: record.expected_policy.as_deref().and_then(Digest::parse),
+        expected_policy: record.expected_policy.as_deref().map(open_digest),
         provider: open(&record.provider),
         model: open(&record.model),
-        admission_file: record.admission_file.as_deref().and_then(Digest::parse),
+        admission_file: record.admission_file.as_deref().map(open_digest),
         credential_source_class: record.credential_source_class.clone(),
         case_config: record
             .case_config

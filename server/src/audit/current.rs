@@ -137,11 +137,7 @@ impl Current {
 
     /// Makes the segment ready for the next write; whether a failed sync has to end it.
     pub(super) fn mend(&mut self) -> Result<bool, Unwritable> {
-        self.restore()?;
-        if !self.is_named {
-            self.settle_name()
-                .map_err(unwritable(Cause::CreateFailed))?;
-        }
+        self.keep_place()?;
         if !self.is_poisoned {
             return Ok(false);
         }
@@ -156,9 +152,18 @@ impl Current {
         Ok(true)
     }
 
+    /// Sees to it that the file is durably where it should be.
+    pub(super) fn keep_place(&mut self) -> Result<(), Unwritable> {
+        self.restore()?;
+        if self.is_named {
+            return Ok(());
+        }
+        self.settle_name().map_err(unwritable(Cause::CreateFailed))
+    }
+
     /// Puts the file back that was deleted or moved away: its content is still there behind the
     /// descriptor. A file that took its place is somebody's, and is not touched.
-    pub(super) fn restore(&mut self) -> Result<(), Unwritable> {
+    fn restore(&mut self) -> Result<(), Unwritable> {
         let failed = unwritable(Cause::FileReplaced);
         let own = self.file.metadata().map_err(&failed)?;
         match fs::symlink_metadata(&self.segment.path) {

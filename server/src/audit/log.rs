@@ -209,7 +209,7 @@ impl Log {
     pub fn look(&mut self) -> Result<(), Unwritable> {
         self.own_directory()?;
         match &mut self.current {
-            Some(current) => current.mend().map(|_| ()),
+            Some(current) => current.keep_place(),
             None => Ok(()),
         }
     }

@@ -1,5 +1,5 @@
-//! Which names stand in the log in clear: those that the policy of the decision names, and those
-//! that the product itself knows. Every other text of a caller stands there as a keyed HMAC.
+//! Which names and digests stand in the log in clear: those that the policy of the decision has, and
+//! those that the product itself knows. Every other text of a caller stands there as a keyed HMAC.
 //!
 //! [`Names::open`] is the way back, for replay: an HMAC whose name the policy at hand has becomes
 //! that name again, and any other one becomes a text that can equal no name of any policy.
@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use admit_policy::{
-    Snapshot,
+    Digest, Snapshot,
     facts::known_providers,
     pair::{FAKE_PROVIDER, SILENT_MODEL, SILENT_PROVIDER},
 };
@@ -23,6 +23,7 @@ const NAME_KIND: &str = "name";
 const CLASS_KIND: &str = "class";
 const HOST_KIND: &str = "host";
 const RUN_KIND: &str = "run";
+const DIGEST_KIND: &str = "digest";
 
 /// Names that gates know by themselves, beside the providers of known credentials.
 const PRODUCT_NAMES: [&str; 4] = [FAKE_PROVIDER, SILENT_PROVIDER, SILENT_MODEL, "openai-codex"];
@@ -32,6 +33,7 @@ const PRODUCT_NAMES: [&str; 4] = [FAKE_PROVIDER, SILENT_PROVIDER, SILENT_MODEL, 
 pub struct Names {
     key: NamesKey,
     in_clear: BTreeSet<String>,
+    digests_in_clear: BTreeSet<Digest>,
 }
 
 impl Names {
@@ -45,7 +47,19 @@ impl Names {
             .chain(known_providers().map(str::to_owned))
             .filter(|name| !name.starts_with(HMAC_PREFIX))
             .collect();
-        Self { key, in_clear }
+        let digests_in_clear = snapshot
+            .into_iter()
+            .flat_map(|snapshot| {
+                let admitted = snapshot.admissions().map(|admission| admission.digest);
+                let invalid = snapshot.invalid_admissions().map(|(digest, _)| digest);
+                admitted.chain(invalid).chain([snapshot.digest()])
+            })
+            .collect();
+        Self {
+            key,
+            in_clear,
+            digests_in_clear,
+        }
     }
 
     /// A provider or a model as it stands in the log. An empty text stays empty.
@@ -55,6 +69,18 @@ impl Names {
             name.to_owned()
         } else {
             self.closed(NAME_KIND, name)
+        }
+    }
+
+    /// A digest as it stands in the log. A caller can write anything of 64 hexadecimal digits in its
+    /// place, a key included; one that the policy does not have is closed like a name.
+    #[must_use]
+    pub fn close_digest(&self, digest: Digest) -> String {
+        let text = digest.to_string();
+        if self.digests_in_clear.contains(&digest) {
+            text
+        } else {
+            self.closed(DIGEST_KIND, &text)
         }
     }
 
@@ -80,13 +106,18 @@ impl Names {
         self.closed(RUN_KIND, run)
     }
 
-    /// The names that can be opened, by what they are closed to.
+    /// The names and digests that can be opened, by what they are closed to.
     #[must_use]
     pub fn by_hmac(&self) -> BTreeMap<String, String> {
-        self.in_clear
+        let names = self
+            .in_clear
             .iter()
-            .map(|name| (self.closed(NAME_KIND, name), name.clone()))
-            .collect()
+            .map(|name| (self.closed(NAME_KIND, name), name.clone()));
+        let digests = self.digests_in_clear.iter().map(|digest| {
+            let text = digest.to_string();
+            (self.closed(DIGEST_KIND, &text), text)
+        });
+        names.chain(digests).collect()
     }
 
     fn closed(&self, kind: &str, text: &str) -> String {
@@ -106,6 +137,13 @@ pub fn open(recorded: &str, by_hmac: &BTreeMap<String, String>) -> String {
         .unwrap_or_else(|| format!("{UNOPENED_PREFIX}{recorded}"))
 }
 
+/// The digest behind `recorded`, as far as `by_hmac` knows it; otherwise one that nothing has.
+#[must_use]
+pub fn open_digest(recorded: &str, by_hmac: &BTreeMap<String, String>) -> Digest {
+    let known = by_hmac.get(recorded).map_or(recorded, String::as_str);
+    Digest::parse(known).unwrap_or_else(|| Digest::of(recorded.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +161,22 @@ mod tests {
         let unopened = open(&closed, &names.by_hmac());
         assert!(unopened.starts_with(UNOPENED_PREFIX));
         assert_eq!(open("anthropic", &names.by_hmac()), "anthropic");
+    }
+
+    #[test]
+    fn a_digest_that_the_policy_has_not_is_closed_and_equals_none() {
+        let snapshot = Snapshot::build(&[]);
+        let names = Names::of(Some(&snapshot), NamesKey::new(b"a key"));
+        let [known, other] = [snapshot.digest(), Digest::of(b"another policy")];
+        assert_eq!(names.close_digest(known), known.to_string());
+        let closed = names.close_digest(other);
+        assert!(closed.starts_with(HMAC_PREFIX));
+        let by_hmac = names.by_hmac();
+        assert_eq!(open_digest(&known.to_string(), &by_hmac), known);
+        let opened = open_digest(&closed, &by_hmac);
+        assert!(opened != known && opened != other);
+        // Under a policy that has it, it is opened.
+        let unread = Names::of(None, NamesKey::new(b"a key"));
+        assert_eq!(open_digest(&unread.close_digest(known), &by_hmac), known);
     }
 }

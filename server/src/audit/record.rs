@@ -128,8 +128,8 @@ pub struct Trace {
     pub flags: String,
 }
 
-/// The facts of a launch. A name is in clear when the policy or the product names it, empty when it
-/// was not stated, and `hmac:` with 32 hexadecimal digits otherwise.
+/// The facts of a launch. A name or a digest is in clear when the policy or the product has it, and
+/// `hmac:` with 32 hexadecimal digits otherwise; a name that was not stated is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The host, as HMAC.

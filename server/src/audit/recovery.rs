@@ -180,15 +180,22 @@ impl Log {
     }
 }
 
-/// Makes the directory, for its owner only, unless it is there.
-pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+/// Makes the audit directory and what is above it, for their owner only, unless it is there.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    make(dir, DirBuilder::new().recursive(true))
+}
+
+/// Makes a folder within the audit directory, unless it is there. The audit directory itself is not
+/// made again: this process has not locked that one.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    make(folder, &mut DirBuilder::new())
+}
+
+fn make(dir: &Path, builder: &mut DirBuilder) -> io::Result<()> {
     if dir.try_exists()? {
         return Ok(());
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(DIR_MODE)
-        .create(dir)?;
+    builder.mode(DIR_MODE).create(dir)?;
     sync_folder(dir)
 }
 
@@ -324,7 +331,7 @@ fn set_aside(dir: &Path, segment: &SegmentFile, offset: u64) -> io::Result<()> {
     let mut tail = Vec::new();
     file.read_to_end(&mut tail)?;
     let folder = dir.join(TORN_FOLDER);
-    make_dir(&folder)?;
+    make_folder(&folder)?;
     let digest = Digest::of(&tail);
     let aside = folder.join(format!("{}.{offset}.{digest}.{PENDING}", segment.name()));
     let mut saved = OpenOptions::new()

@@ -181,6 +181,8 @@ impl Writing {
         gap: Option<Draft>,
         batch: &mut [Job],
     ) -> Result<(Vec<Receipt>, bool), Unwritable> {
+        // First: nothing is made in a directory that is not this log's.
+        self.log.look()?;
         self.keep_bases(batch)?;
         let has_gap = gap.is_some();
         let started = Instant::now();

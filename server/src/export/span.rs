@@ -45,50 +45,10 @@ pub fn span(stream_id: &str, links: &Links, entry: &Entry) -> Option<Span> {
     attributes.text("admit.stream_id", stream_id);
     attributes.number("admit.seq", seq);
     attributes.text("admit.record_hash", &links.hash);
-    let (name, time) = match entry {
-        Entry::Decision(decision) => return Some(of_decision(decision, attributes)),
-        Entry::Gap(Gap {
-            time,
-            refused,
-            cause,
-        }) => {
-            attributes.number("admit.gap.refused", *refused);
-            attributes.word("admit.gap.cause", cause);
-            ("admit.audit.gap", time)
-        }
-        Entry::Recovered(Recovered {
-            time,
-            torn_bytes,
-            torn_digest,
-        }) => {
-            attributes.number("admit.recovered.torn_bytes", *torn_bytes);
-            attributes.text("admit.recovered.torn_digest", torn_digest);
-            ("admit.audit.recovered", time)
-        }
-        Entry::Rejected(Rejected {
-            time,
-            first_seq,
-            last_seq,
-            rejected,
-            grpc_code,
-        }) => {
-            attributes.number("admit.rejected.first_seq", *first_seq);
-            attributes.number("admit.rejected.last_seq", *last_seq);
-            attributes.number("admit.rejected.spans", *rejected);
-            attributes.number("admit.rejected.grpc_code", u64::from(*grpc_code));
-            ("admit.audit.rejected", time)
-        }
-        Entry::Retired(Retired {
-            time,
-            last_seq,
-            last_hash,
-        }) => {
-            attributes.number("admit.retired.last_seq", *last_seq);
-            attributes.text("admit.retired.last_hash", last_hash);
-            ("admit.audit.retired", time)
-        }
-        Entry::Segment(_) | Entry::Checkpoint(_) => return None,
-    };
+    if let Entry::Decision(decision) = entry {
+        return Some(of_decision(decision, attributes));
+    }
+    let (name, time) = note(entry, &mut attributes)?;
     // A note has no id of its own; its place in the log is unique.
     let place = format!("{stream_id} {seq}");
     let at = unix_nano(time);
@@ -103,6 +63,53 @@ pub fn span(stream_id: &str, links: &Links, entry: &Entry) -> Option<Span> {
         attributes: attributes.0,
         ..Span::default()
     })
+}
+
+/// Describes what the log says about itself: the name of the span, and the time that is stated.
+fn note<'a>(entry: &'a Entry, attributes: &mut Attributes) -> Option<(&'static str, &'a str)> {
+    match entry {
+        Entry::Gap(Gap {
+            time,
+            refused,
+            cause,
+        }) => {
+            attributes.number("admit.gap.refused", *refused);
+            attributes.word("admit.gap.cause", cause);
+            Some(("admit.audit.gap", time.as_str()))
+        }
+        Entry::Recovered(Recovered {
+            time,
+            torn_bytes,
+            torn_digest,
+        }) => {
+            attributes.number("admit.recovered.torn_bytes", *torn_bytes);
+            attributes.text("admit.recovered.torn_digest", torn_digest);
+            Some(("admit.audit.recovered", time.as_str()))
+        }
+        Entry::Rejected(Rejected {
+            time,
+            first_seq,
+            last_seq,
+            rejected,
+            grpc_code,
+        }) => {
+            attributes.number("admit.rejected.first_seq", *first_seq);
+            attributes.number("admit.rejected.last_seq", *last_seq);
+            attributes.number("admit.rejected.spans", *rejected);
+            attributes.number("admit.rejected.grpc_code", u64::from(*grpc_code));
+            Some(("admit.audit.rejected", time.as_str()))
+        }
+        Entry::Retired(Retired {
+            time,
+            last_seq,
+            last_hash,
+        }) => {
+            attributes.number("admit.retired.last_seq", *last_seq);
+            attributes.text("admit.retired.last_hash", last_hash);
+            Some(("admit.audit.retired", time.as_str()))
+        }
+        Entry::Segment(_) | Entry::Decision(_) | Entry::Checkpoint(_) => None,
+    }
 }
 
 /// The time that `entry` states, in nanoseconds since the Unix epoch; 0 if it states none.

@@ -9,7 +9,7 @@ use admit_policy::{Code, Timestamp, text::shown};
 use anstyle::{AnsiColor, Style};
 
 use crate::audit::{
-    log::describe,
+    current::describe,
     names::HMAC_PREFIX,
     record::{AdmissionStatus, Decision, Entry, Lane, Verdict},
 };
