@@ -2,9 +2,15 @@
 //!
 //! Logs are made in process by the trail that the daemon has, with decisions that were decided. What
 //! is expected of the command is what a person or a program sees of it. Deliberately absent: how the
-//! log is written (`trail.rs`), and the receiver that entries are sent to again (`export.rs`).
+//! log is written (`trail.rs`) and how entries are sent (`export.rs`).
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails loudly"
+)]
 
 #[path = "audit_command/against.rs"]
 mod against;
@@ -12,12 +18,20 @@ mod against;
 mod auditor;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod casebook;
+#[expect(dead_code, reason = "other tests use the rest of it")]
+#[path = "export/certificates.rs"]
+mod certificates;
+#[path = "audit_command/exporting.rs"]
+mod exporting;
 #[path = "audit_command/forging.rs"]
 mod forging;
 #[path = "audit_command/many.rs"]
 mod many;
 #[path = "daemon/policy.rs"]
 mod policy;
+#[expect(dead_code, reason = "other tests use the rest of it")]
+#[path = "export/receiver.rs"]
+mod receiver;
 #[path = "audit_command/recording.rs"]
 mod recording;
 #[path = "audit_command/replaying.rs"]
@@ -33,9 +47,13 @@ use std::{
     ffi::OsStr,
     path::Path,
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
+
+/// Longest time that a test waits for one event, far above what anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a command did.
 struct Done {
@@ -62,7 +80,9 @@ impl Done {
     /// The objects that it printed, one a line.
     fn json_lines(&self) -> Vec<Value> {
         let lines = self.out.lines();
-        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Asserts the exit code, and shows everything if it is another one.

@@ -2,8 +2,8 @@
 //! daemon produces.
 //!
 //! A caller may be told about its own request, so answers are no place to search; failures are.
-//! Deliberately absent: ids and digests, which a caller chooses within their form, and the names that a
-//! valid admission admits; those are what the log is for.
+//! Deliberately absent: the ids of a trace, which a caller chooses within their form, and the names that
+//! a valid admission admits; those are what the log is for.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 

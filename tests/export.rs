@@ -3,7 +3,12 @@
 //! Deliberately absent: what the spans look like (unit tests of `export/span.rs`), and a receiver that
 //! somebody else wrote (`interop/test_rotel.py`).
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails loudly"
+)]
 
 mod daemon;
 
@@ -13,12 +18,16 @@ mod certificates;
 mod cursor;
 #[path = "export/delivery.rs"]
 mod delivery;
+#[path = "export/diagnostics.rs"]
+mod diagnostics;
 #[path = "export/killed.rs"]
 mod killed;
 #[path = "export/receiver.rs"]
 mod receiver;
 #[path = "export/refusal.rs"]
 mod refusal;
+#[path = "export/retention.rs"]
+mod retention;
 #[path = "export/secrecy.rs"]
 mod secrecy;
 
@@ -26,7 +35,7 @@ use std::{fs, path::Path, time::Duration};
 
 use admit_server::{
     audit::{
-        LogConfig, Trail,
+        CURSOR_FILE, LogConfig, Trail,
         metrics::TrailMetrics,
         record::{
             Adapter, AdmissionStatus, Baseline, Decision, Entry, Facts, Fixture, Lane,
@@ -35,7 +44,7 @@ use admit_server::{
         segment::{self, Lines},
         writer::TrailWriter,
     },
-    export::{self, ExportConfig, Exporter, cursor::CURSOR_FILE},
+    export::{self, ExportConfig, ExportError, Exporter, cursor::NotAsSent},
 };
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
@@ -56,13 +65,16 @@ struct Audit {
 
 impl Audit {
     fn open() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(tempfile::tempdir().unwrap(), None)
+    }
+
+    fn in_folder(folder: TempDir, retention: Option<Duration>) -> Self {
         let metrics = TrailMetrics::register(&mut Registry::default());
         let config = LogConfig {
             dir: folder.path().join("audit"),
             segment_bytes: SEGMENT_BYTES,
             segment_age: Duration::from_secs(24 * 60 * 60),
-            retention: None,
+            retention,
             free_space_min: 0,
             patience: Duration::from_secs(10),
             signing_key: None,
@@ -73,6 +85,19 @@ impl Audit {
             trail,
             _writer: writer,
         }
+    }
+
+    /// The same log, as it is after `edit`, in a folder of its own.
+    fn edited(&self, retention: Option<Duration>, edit: impl FnOnce(&Path)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("audit");
+        fs::create_dir(&dir).unwrap();
+        for file in fs::read_dir(self.dir()).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), dir.join(file.file_name())).unwrap();
+        }
+        edit(&dir);
+        Self::in_folder(folder, retention)
     }
 
     fn dir(&self) -> &Path {
@@ -98,6 +123,16 @@ impl Audit {
 
     fn export(&self, config: &ExportConfig) -> Exporter {
         export::start(config.clone(), self.trail.clone()).unwrap()
+    }
+
+    /// What the log lacks that a receiver has, by the refusal to export it.
+    #[track_caller]
+    fn not_as_sent(&self, receiver: &Receiver) -> NotAsSent {
+        match export::start(plain(receiver), self.trail.clone()) {
+            Ok(_) => panic!("the log is exported"),
+            Err(ExportError::NotAsSent { source, .. }) => source,
+            Err(other) => panic!("{other}"),
+        }
     }
 
     fn last_seq(&self) -> u64 {

@@ -20,7 +20,8 @@ impl Timestamp {
         let parsed = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         // `to_utc` alone panics where the offset leads out of the years that there are.
         let utc = parsed.checked_to_offset(UtcOffset::UTC)?;
-        Some(Self(utc.to_utc()))
+        // A year before 0 has no text in RFC 3339.
+        (utc.year() >= 0).then(|| Self(utc.to_utc()))
     }
 
     /// The point `seconds` and `nanos` after the Unix epoch; `None` outside the years -9999 to 9999.
@@ -76,6 +77,7 @@ mod tests {
             "tomorrow",
             "9999-12-31T23:59:59-01:00",
             "0000-01-01T00:00:00+24:00",
+            "0000-01-01T00:00:00+01:00",
             "1780315200",
         ] {
             assert_eq!(Timestamp::parse(bad), None, "{bad}");

@@ -5,6 +5,7 @@
 //! - [`audit`]: the audit trail, kept by one writer
 //! - [`wire`]: messages ⇄ domain values
 //! - [`grpc`]: the services and their listeners
+//! - [`export`]: the log as spans
 //! - [`operations`]: the metrics page
 //! - [`report`]: findings, rendered for people and machines
 //! - [`command`]: what the command line does

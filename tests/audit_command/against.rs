@@ -87,6 +87,26 @@ fn the_same_documents_flip_nothing() {
     assert_eq!(summary["decisions"], 7);
     assert_eq!(summary["changes"], json!({ "none": 7 }));
     assert_eq!(summary["edited_policy"], A.in_sot().digest());
+    assert_eq!(summary["edited_findings"], 0);
+}
+
+#[test]
+fn documents_with_findings_are_remarked_on() {
+    let log = log();
+    let broken = edited(&A.in_sot(), |sot| {
+        replace(&sot.join(RECORD), "`anthropic`", "anthropic is the one");
+    });
+    let done = against(log.path(), broken.path(), &["--json"]).exits(1);
+    let (found, summary) = flips(&done);
+    assert_eq!(found.len(), 2);
+    assert!(summary["edited_findings"].as_u64().unwrap() > 0);
+    let plain = against(log.path(), broken.path(), &[]).exits(1);
+    assert!(plain.out.contains("see `admitd validate`"), "{}", plain.out);
+    assert!(
+        plain.out.contains("decision-record-invalid"),
+        "{}",
+        plain.out
+    );
 }
 
 #[test]
@@ -121,8 +141,8 @@ fn an_edit_that_denies_names_what_was_allowed() {
     for text in [
         "FLIPS entry 1 ",
         "FLIPS entry 7 ",
-        "was       ALLOW",
-        "would be  DENY  decision-not-decided",
+        "was       ALLOW (admitted)",
+        "would be  DENY decision-not-decided (not_admitted)",
         "2 flips in 7 decisions under the policy ",
         "       2  allowed, and would be denied\n",
     ] {
@@ -172,7 +192,7 @@ fn what_only_waits_for_the_hosts_is_told_apart() {
     assert!(plain.out.contains(count), "{}", plain.out);
     // A work item is no policy: not even the digest changes.
     let beside = edited(&A.in_sot(), |sot| {
-        fs::write(sot.join("X-ISSUES.md"), "# Issues\n").unwrap()
+        fs::write(sot.join("X-ISSUES.md"), "# Issues\n").unwrap();
     });
     against(log.path(), beside.path(), &[]).exits(0);
 }

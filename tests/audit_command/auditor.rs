@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Done,
-    forging::rewrite_history,
+    forging::{rewrite_history, rewrite_unsigned},
     recording::{THREE_EACH, Written, lines, rewrite, segments},
 };
 
@@ -42,7 +42,7 @@ fn the_independent_verifier_agrees() {
     type Edit = fn(&mut Vec<String>);
     let edits: [(&str, u64, Edit); 6] = [
         ("an edit", 3, |lines| {
-            lines[2] = lines[2].replace("\"stage\":2", "\"stage\":3")
+            lines[2] = lines[2].replace("\"stage\":2", "\"stage\":3");
         }),
         ("a deleted line", 3, |lines| drop(lines.remove(2))),
         ("lines swapped", 2, |lines| lines.swap(1, 2)),
@@ -66,6 +66,18 @@ fn the_independent_verifier_agrees() {
     }
     let written = Written::with(10, THREE_EACH);
     fs::remove_file(&segments(written.dir())[1]).unwrap();
+    python(written.dir()).exits(1);
+
+    // Nobody needs a key to rewrite a log without its checkpoints.
+    let written = Written::with(10, THREE_EACH);
+    rewrite_unsigned(written.dir(), |line| {
+        line.replace("\"stage\":1", "\"stage\":2")
+    });
+    let done = python(written.dir()).exits(1);
+    let first = segments(written.dir()).swap_remove(0);
+    let place = format!("{}: DAMAGED: no checkpoint", first.display());
+    assert!(done.err.starts_with(&place), "{}", done.err);
+    fs::write(&first, "").unwrap();
     python(written.dir()).exits(1);
 
     // A log that somebody rewrote as a whole has another head; this is what a head is kept for.

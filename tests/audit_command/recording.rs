@@ -148,7 +148,6 @@ impl Asked {
     pub(crate) fn decided(self, loaded: Result<&Loaded, NamesKey>) -> Decision {
         let dry_run = self.request.dry_run;
         let facts = launch(self.request).unwrap().observe();
-        let loaded = loaded.as_ref().map_err(NamesKey::clone);
         let unread = terms();
         let standing = Standing {
             snapshot: loaded.as_ref().ok().map(|loaded| &loaded.snapshot),

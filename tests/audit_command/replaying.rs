@@ -103,6 +103,9 @@ fn every_case_is_derived_again() {
     assert_eq!(done.out, expected);
 }
 
+/// Makes a decision another one, before it is recorded.
+type Edit = fn(&mut Decision, &Loaded);
+
 /// One decision on the launch of `A` under its own policy, recorded as `edit` makes it.
 fn recorded(edit: impl FnOnce(&mut Decision, &Loaded)) -> tempfile::TempDir {
     let folder = folder();
@@ -144,8 +147,8 @@ fn a_decision_that_differs_is_named_with_both_answers() {
     let plain = audit(folder.path(), "replay", &NOTHING).exits(1);
     for text in [
         "DIFFERS entry 2 ",
-        "recorded  DENY  review-due",
-        "derived   ALLOW",
+        "recorded  DENY review-due (not_admitted)",
+        "derived   ALLOW (admitted)",
         "3 decisions",
     ] {
         assert!(plain.out.contains(text), "{}", plain.out);
@@ -156,9 +159,8 @@ fn a_decision_that_differs_is_named_with_both_answers() {
 fn every_part_of_the_answer_is_compared() {
     let same = recorded(|_, _| {});
     audit(same.path(), "replay", &NOTHING).exits(0);
-    for edit in [
-        (|decision: &mut Decision, _: &Loaded| decision.verdict = Verdict::Deny)
-            as fn(&mut Decision, &Loaded),
+    let edits: [Edit; 7] = [
+        |decision, _| decision.verdict = Verdict::Deny,
         |decision, _| decision.reasons = vec!["review-due".into()],
         |decision, _| decision.admission_status = AdmissionStatus::NotRequired,
         // What it was decided on decides too.
@@ -166,7 +168,8 @@ fn every_part_of_the_answer_is_compared() {
         |decision, _| decision.unverified_ns = Some(u64::MAX),
         |decision, _| decision.facts.stage = 3,
         |decision, _| decision.facts.model = "claude-beta-2".into(),
-    ] {
+    ];
+    for edit in edits {
         let folder = recorded(edit);
         let done = audit(folder.path(), "replay", &["--json"])
             .exits(1)
@@ -177,10 +180,9 @@ fn every_part_of_the_answer_is_compared() {
 
 #[test]
 fn what_cannot_be_derived_is_named_with_the_reason() {
-    for (edit, reason) in [
+    let edits: [(Edit, &str); 10] = [
         (
-            (|decision: &mut Decision, _: &Loaded| decision.basis = None)
-                as fn(&mut Decision, &Loaded),
+            |decision, _| decision.basis = None,
             "does not state all of policy, basis and freshness",
         ),
         (
@@ -223,7 +225,8 @@ fn what_cannot_be_derived_is_named_with_the_reason() {
             },
             "cannot be read",
         ),
-    ] {
+    ];
+    for (edit, reason) in edits {
         let folder = recorded(edit);
         let done = audit(folder.path(), "replay", &["--json"])
             .exits(1)

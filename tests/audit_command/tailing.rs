@@ -14,16 +14,14 @@ use admit_server::audit::record::{Cause, Entry, Gap, Recovered, Rejected, Retire
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    admitd, audit,
+    PATIENCE, admitd, audit,
+    forging::rewrite_history,
     policy::A,
     recording::{
         ALL_IN_ONE, Asked, Loaded, ONE_EACH, Recording, THREE_EACH, Written, entries, folder,
         lines, numbered, segments,
     },
 };
-
-/// Longest time that a test waits for one event, far above what anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The columns of a decision without its time, which has a column of its own.
 fn columns(line: &str) -> (&str, Vec<&str>) {
@@ -159,15 +157,36 @@ fn a_name_that_no_policy_has_is_closed_and_an_edited_one_does_no_harm() {
     let done = audit(folder.path(), "tail", &none).exits(0);
     assert!(done.out.contains(" anthropic/(closed) "), "{}", done.out);
     assert!(!done.out.contains("sesame"), "{}", done.out);
-    // An escape that somebody wrote into the log does not reach the terminal.
-    let segment = segments(folder.path()).pop().unwrap();
+    // What somebody wrote into the log who made its hashes anew does not reach the terminal either:
+    // an escape, and a character that turns the line around.
+    drop(recording);
+    rewrite_history(folder.path(), |line| {
+        line.replace("\"anthropic\"", "\"\\u001b[2J\u{202e}\"")
+    });
+    audit(folder.path(), "verify", &none).exits(0);
+    for (command, arguments) in [("tail", &[][..]), ("show", &["1"])] {
+        let done = audit(folder.path(), command, arguments).exits(0);
+        assert!(!done.out.contains(['\u{1b}', '\u{202e}']), "{}", done.out);
+        assert!(done.out.contains("202e"), "{}", done.out);
+    }
+}
+
+#[test]
+fn a_damaged_line_is_not_shown_as_an_entry() {
+    let written = Written::with(2, ALL_IN_ONE);
+    let segment = segments(written.dir()).pop().unwrap();
     let text = fs::read_to_string(&segment).unwrap();
-    fs::write(&segment, text.replace("\"anthropic\"", "\"\\u001b[2J\"")).unwrap();
-    let done = audit(folder.path(), "tail", &none).exits(0);
-    assert!(done.out.contains("DAMAGED"), "{}", done.out);
-    assert!(!done.out.contains('\u{1b}'), "{}", done.out);
-    let done = audit(folder.path(), "show", &["1"]).exits(1);
-    assert!(!done.out.contains('\u{1b}'), "{}", done.out);
+    fs::write(&segment, text.replace("\"deny\"", "\"allow\"")).unwrap();
+    let (_, offset) = lines(&segment)[2];
+    let done = audit(written.dir(), "tail", &["-n", "1"]).exits(0);
+    assert!(done.out.starts_with("DAMAGED"), "{}", done.out);
+    assert!(
+        done.out.contains(&format!("byte {offset}:")),
+        "{}",
+        done.out
+    );
+    let done = audit(written.dir(), "show", &["2"]).exits(1);
+    assert!(done.err.contains("was changed"), "{}", done.err);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     audit,
-    forging::{hash_of, line_behind, rewrite_history},
+    forging::{hash_of, line_behind, rewrite_history, rewrite_unsigned},
     recording::{ALL_IN_ONE, THREE_EACH, Written, entries, folder, lines, rewrite, segments},
 };
 
@@ -240,10 +240,10 @@ const CASES: &[Case] = &[
     (
         "a deleted checkpoint",
         |dir| edit_second(dir, |lines| drop(lines.remove(4))),
-        2,
         1,
-        "not-next",
-        "does not follow",
+        0,
+        "not-closed",
+        "not closed with a checkpoint",
     ),
     (
         "two lines swapped",
@@ -280,7 +280,7 @@ const CASES: &[Case] = &[
                 assert_eq!(forged, lines[2], "the forger knows the form");
                 let (forged, _) = line_behind(&hash_of(&lines[1]), &lines[1], Some(5));
                 lines.insert(2, forged);
-            })
+            });
         },
         1,
         4,
@@ -293,7 +293,7 @@ const CASES: &[Case] = &[
             edit_second(dir, |lines| {
                 let edited = lines[2].replace("\"stage\":2", "\"stage\":1");
                 lines[2] = line_behind(&hash_of(&lines[1]), &edited, Some(5)).0;
-            })
+            });
         },
         1,
         4,
@@ -308,7 +308,7 @@ const CASES: &[Case] = &[
                 let (edited, hash) = line_behind(&hash_of(&lines[2]), &edited, Some(6));
                 lines[3] = edited;
                 lines[4] = line_behind(&hash, &lines[4], None).0;
-            })
+            });
         },
         1,
         5,
@@ -321,7 +321,7 @@ const CASES: &[Case] = &[
             edit_second(dir, |lines| {
                 let foreign = lines[2].replace("\"dry_run\":false", "\"dry_run\":7");
                 lines[2] = line_behind(&hash_of(&lines[1]), &foreign, Some(5)).0;
-            })
+            });
         },
         1,
         3,
@@ -334,7 +334,7 @@ const CASES: &[Case] = &[
             edit_second(dir, |lines| {
                 let (behind, _) = line_behind(&hash_of(&lines[4]), &lines[3], Some(7));
                 lines.push(behind);
-            })
+            });
         },
         1,
         6,
@@ -530,6 +530,27 @@ fn a_rewritten_log_is_found_with_a_reply_or_a_key_in_hand() {
         (&damage["code"], &damage["line"]),
         (&json!("key-not-trusted"), &json!(5))
     );
+}
+
+/// Without checkpoints there is no signature that could be wrong, with or without a key in hand.
+#[test]
+fn a_rewritten_log_without_checkpoints_is_found() {
+    let written = ten();
+    let key = audit(written.dir(), "verify", &["--json"]).json()["keys"][0].clone();
+    rewrite_unsigned(written.dir(), |line| {
+        line.replace("\"dry_run\":false", "\"dry_run\":true")
+    });
+    let lengths: Vec<usize> = segments(written.dir())
+        .iter()
+        .map(|segment| lines(segment).len())
+        .collect();
+    assert_eq!(lengths, [4, 4, 4, 2]);
+    let first = segments(written.dir()).swap_remove(0);
+    for arguments in [&["--json"][..], &["--json", "--key", key.as_str().unwrap()]] {
+        let damage = &audit(written.dir(), "verify", arguments).exits(1).json()["damage"];
+        assert_eq!(damage["code"], "not-closed");
+        assert_eq!(damage["file"], first.file_name().unwrap().to_str().unwrap());
+    }
 }
 
 #[test]

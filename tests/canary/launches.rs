@@ -2,7 +2,7 @@
 
 use admit_proto::v1::{AdmitRequest, FakeBaseline, Lane, VisibleCredentials};
 
-use crate::{Canaries, daemon::policy::A};
+use crate::{Canaries, daemon::policy::A, hex};
 
 /// Puts a canary into a launch.
 type Plant = fn(&mut AdmitRequest, &str);
@@ -40,6 +40,12 @@ const PLACES: &[(&str, Plant)] = &[
     }),
     ("expected_policy_digest", |r, c| {
         r.expected_policy_digest = c.into();
+    }),
+    ("expected_policy_digest, well-formed", |r, c| {
+        r.expected_policy_digest = format!("{:0<64}", hex(c));
+    }),
+    ("admission_file_digest, well-formed", |r, c| {
+        r.admission_file_digest = format!("{:0<64}", hex(c));
     }),
     ("admission_file_digest", |r, c| {
         r.admission_file_digest = format!("{c:0<64}");

@@ -81,7 +81,12 @@ async fn a_receiver_that_is_set_up_wrongly_costs_no_span() {
     audit.decide(10).await;
     let _exporter = audit.export_to(&receiver);
     audit.settled(11).await;
-    assert_eq!(receiver.ledger(|ledger| ledger.by_seq().len()), 10);
+    receiver.ledger(|ledger| {
+        assert_eq!(ledger.by_seq().len(), 10);
+        // None of them was taken for a refusal and halved.
+        let sizes: Vec<_> = ledger.calls.iter().map(|call| call.spans.len()).collect();
+        assert_eq!(sizes, [10; 4]);
+    });
     assert_eq!((audit.last_seq(), audit.rejections()), (10, vec![]));
 }
 

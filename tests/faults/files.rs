@@ -5,7 +5,12 @@ use std::{
     os::unix::fs::{MetadataExt as _, symlink},
 };
 
-use admit_server::audit::{record::Cause, segment};
+use admit_server::audit::{
+    basis,
+    record::{Cause, Entry},
+    segment,
+    verify::{Known, verify},
+};
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::{Daemon, Scene, Settings, checked};
@@ -60,6 +65,41 @@ async fn a_file_that_is_deleted_is_restored_before_the_end() {
     for segment in segment::list(&audit).unwrap() {
         assert_eq!(fs::metadata(&segment.path).unwrap().nlink(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_short_ends_the_answers() {
+    let mut scene = Scene::plain().await;
+    scene.is_answered().await;
+    let segment = fs::OpenOptions::new()
+        .write(true)
+        .open(scene.current())
+        .unwrap();
+    segment.set_len(0).unwrap();
+    // Whether or not anybody asks.
+    scene.serves_not().await;
+    scene.is_refused(3).await;
+    // Nothing is written behind what is gone.
+    assert_eq!(segment.metadata().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_basis_that_is_deleted_is_kept_again() {
+    let mut scene = Scene::plain().await;
+    scene.is_answered().await;
+    let bases = scene.audit.join("bases");
+    fs::remove_dir_all(&bases).unwrap();
+    scene.is_answered().await;
+    let mut decisions = 0;
+    verify(&scene.audit, &Known::default(), |_, entry, _| {
+        if let Entry::Decision(decision) = entry {
+            let basis = decision.basis.as_ref().unwrap();
+            basis::read(&scene.audit, basis).unwrap();
+            decisions += 1;
+        }
+    })
+    .unwrap();
+    assert_eq!(decisions, 2);
 }
 
 #[tokio::test]

@@ -4,9 +4,14 @@ use std::fs;
 
 use admit_server::audit::record::Cause;
 
-use crate::{Daemon, Scene, Settings, daemon::policy::A, mount::Mount};
+use crate::{
+    Daemon, Scene, Settings,
+    daemon::{policy::A, within},
+    mount::Mount,
+};
 
 #[tokio::test]
+#[ignore = "mounts a file system, which needs root"]
 async fn a_read_only_directory_refuses_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let policy = folder.path().join("policy");
@@ -25,7 +30,7 @@ async fn a_read_only_directory_refuses_the_start() {
         assert!(!said.contains("listening"), "{said}");
     };
     // A new log.
-    let mount = Mount::memory(&audit, "size=1m,ro");
+    let mount = Mount::memory(&audit, "size=1m,mode=0700,ro");
     refused().await;
     drop(mount);
     // One that is there.
@@ -44,6 +49,7 @@ async fn a_read_only_directory_refuses_the_start() {
 }
 
 #[tokio::test]
+#[ignore = "mounts a file system, which needs root"]
 async fn a_segment_that_cannot_be_made_refuses_until_it_can() {
     let folder = tempfile::tempdir().unwrap();
     let mut scene = Scene::start(folder, |settings| {
@@ -54,7 +60,7 @@ async fn a_segment_that_cannot_be_made_refuses_until_it_can() {
     let before = scene.segments().len();
     let mount = Mount::read_only_over(&scene.audit);
     // The file that is open can be written to; it is closed when its second is over.
-    while scene.ask().await {}
+    within("a refusal", async { while scene.ask().await {} }).await;
     scene.serves_not().await;
     scene.is_refused(5).await;
     assert_eq!(scene.segments().len(), before);

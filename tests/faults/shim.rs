@@ -69,16 +69,18 @@ pub(crate) async fn scene(change: impl FnOnce(&mut Settings)) -> (Scene, Switche
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let name = format!("faults-{}.so", std::process::id());
-        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults.so");
+        // Another run may use the one that is there.
+        let made = library.with_extension(std::process::id().to_string());
         let output = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
-            .arg(&library)
+            .arg(&made)
             .args([SOURCE, "-ldl"])
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "NOT TESTED: {said}");
+        fs::rename(made, &library).unwrap();
         library
     })
 }

@@ -19,6 +19,7 @@ async fn scene() -> (Scene, Mount) {
 }
 
 #[tokio::test]
+#[ignore = "mounts a file system, which needs root"]
 async fn a_full_disk_refuses_until_there_is_space() {
     let (mut scene, _mount) = scene().await;
     let filler = scene.audit.join("filler");
@@ -38,6 +39,22 @@ async fn a_full_disk_refuses_until_there_is_space() {
 }
 
 #[tokio::test]
+#[ignore = "mounts a file system, which needs root"]
+async fn a_full_disk_is_told_before_anybody_asks() {
+    let (mut scene, _mount) = scene().await;
+    scene.is_answered().await;
+    let filler = scene.audit.join("filler");
+    fill(&filler, 8 * 1024 * 1024).unwrap_err();
+    scene.serves_not().await;
+    fs::remove_file(&filler).unwrap();
+    scene.serves().await;
+    scene.is_answered().await;
+    let (_, gaps) = scene.is_whole();
+    assert_eq!(gaps, [], "nobody was refused");
+}
+
+#[tokio::test]
+#[ignore = "mounts a file system, which needs root"]
 async fn the_reserve_has_two_sides() {
     let (mut scene, _mount) = scene().await;
     let filler = scene.audit.join("filler");
@@ -61,6 +78,7 @@ async fn the_reserve_has_two_sides() {
 }
 
 #[tokio::test]
+#[ignore = "mounts a file system, which needs root"]
 async fn a_full_disk_refuses_the_start() {
     let (scene, _mount) = scene().await;
     let audit = scene.audit.clone();

@@ -68,7 +68,7 @@ class Rotel:
         return re.sub(r"\x1b\[[0-9;]*m", "", "".join(self.lines))
 
     def seqs(self):
-        return [int(seq) for seq in re.findall(r"admit\.seq\W+(\d+)", self.text())]
+        return [int(seq) for seq in re.findall(r"admit\.seq: Int\((\d+)\)", self.text())]
 
     def __exit__(self, *_):
         self.process.kill()

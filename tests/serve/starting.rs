@@ -126,8 +126,9 @@ async fn an_address_that_is_not_to_be_had_is_refused() {
     let theirs = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = theirs.local_addr().unwrap();
     let config = format!(
-        "policy_dir = {:?}\n[listen]\ntcp = \"{address}\"\n",
-        policy.path()
+        "policy_dir = {:?}\n[listen]\ntcp = \"{address}\"\n[audit]\ndir = {:?}\n",
+        policy.path(),
+        policy.path().join("audit"),
     );
     let said = refusal(Daemon::spawn_configured(&config)).await;
     assert!(
@@ -146,7 +147,7 @@ async fn a_wrong_configuration_is_refused_and_its_line_shown() {
         ("[listen]\ntpc = \"127.0.0.1:0\"\n", &["line 2", "tpc"]),
         (
             "rescan_interval = \"soon\"\n",
-            &["line 1", "soon", "is not a duration"],
+            &["line 1", "rescan_interval = …", "is not a duration"],
         ),
         (
             "policy_dir = \"/p\"\npolicy_dir = \"/q\"\n",

@@ -5,12 +5,17 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    time::Duration,
+    sync::Barrier,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+use admit_policy::Timestamp;
 
 use admit_server::audit::{
     LogConfig, Trail,
-    keys::{KeyError, NAMES_KEY_FILE, NamesKey, SIGNING_KEY_FILE, sync_folder},
+    chain::{GENESIS, compose},
+    keys::{KeyError, NAMES_KEY_FILE, NamesKey, SIGNING_KEY_FILE, SigningKey, sync_folder},
     log::{Draft, Log, Receipt},
     metrics::TrailMetrics,
     record::{Cause, Entry, Retired, Segment},
@@ -103,6 +108,52 @@ fn a_segment_is_closed_when_it_is_old() {
     assert_eq!(verified.checkpoints, 3);
 }
 
+/// A log of one segment whose header and only entry were written by hand, at this time.
+fn write_segment(dir: &Path, time: &str) {
+    drop(open(config(dir)).unwrap());
+    let mut header = headers(dir).pop().unwrap();
+    header.time = time.into();
+    let mut content = Vec::new();
+    let mut prev = GENESIS.to_owned();
+    for (entry_type, seq, entry) in [
+        ("segment", None, Entry::Segment(header)),
+        ("gap", Some(1), entry(1)),
+    ] {
+        let json = serde_json::to_string(&entry).unwrap();
+        let (_, members) = json.split_once(',').unwrap();
+        let members = members.strip_suffix('}').unwrap();
+        prev = compose(&mut content, entry_type, seq, &prev, members.as_bytes());
+    }
+    let path = segments(dir).pop().unwrap();
+    fs::write(path, content).unwrap();
+    assert_eq!(verified(dir).unwrap().head.seq, 1);
+}
+
+#[test]
+fn a_segment_grows_older_while_nothing_runs() {
+    let minute_ago = SystemTime::now() - Duration::from_secs(60);
+    let minute_ago = minute_ago.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let minute_ago = Timestamp::from_unix(i64::try_from(minute_ago).unwrap(), 0).unwrap();
+    for (time, age, is_old) in [
+        ("2020-01-01T00:00:00Z", Duration::from_secs(86_400), true),
+        ("2999-01-01T00:00:00Z", Duration::from_secs(86_400), false),
+        (&minute_ago.to_string(), Duration::from_secs(30), true),
+        (&minute_ago.to_string(), Duration::from_secs(3600), false),
+    ] {
+        let folder = folder();
+        write_segment(folder.path(), time);
+        let mut config = config(folder.path());
+        config.segment_age = age;
+        let mut log = open(config).unwrap();
+        append_each(&mut log, 2..=3);
+        drop(log);
+        let verified = verified(folder.path()).unwrap();
+        let closed = u64::from(is_old);
+        assert_eq!(verified.checkpoints, closed, "{time} {age:?}");
+        assert_eq!(verified.entries, 3);
+    }
+}
+
 #[test]
 fn a_segment_without_an_entry_is_never_closed() {
     let folder = folder();
@@ -131,17 +182,17 @@ fn only_segments_that_expired_and_were_exported_are_retired() {
     };
     let mut log = open(with(None)).unwrap();
     let receipts = append_each(&mut log, 1..=5);
-    log.retire(None).unwrap();
+    while log.retire(None).unwrap() {}
     drop(log);
     let mut log = open(with(Some(Duration::from_secs(3600)))).unwrap();
-    log.retire(None).unwrap();
+    while log.retire(None).unwrap() {}
     drop(log);
     assert_eq!(segments(folder.path()).len(), 5);
 
     let mut log = open(with(Some(Duration::ZERO))).unwrap();
-    log.retire(Some(0)).unwrap();
+    while log.retire(Some(0)).unwrap() {}
     assert_eq!(segments(folder.path()).len(), 5);
-    log.retire(Some(2)).unwrap();
+    while log.retire(Some(2)).unwrap() {}
     drop(log);
     let after = verified(folder.path()).unwrap();
     assert_eq!(after.first_seq, 3);
@@ -155,9 +206,10 @@ fn only_segments_that_expired_and_were_exported_are_retired() {
     // Without a receiver nothing is held back for it. The segment that is written to stays.
     let written_to = segments(folder.path()).pop().unwrap();
     let mut log = open(with(Some(Duration::ZERO))).unwrap();
-    log.retire(None).unwrap();
+    while segments(folder.path()).first() != Some(&written_to) {
+        assert!(log.retire(None).unwrap());
+    }
     drop(log);
-    assert_eq!(segments(folder.path()).first(), Some(&written_to));
     let last = verified(folder.path()).unwrap();
     let mut log = open(with(None)).unwrap();
     let next = append(&mut log, [9]);
@@ -173,7 +225,7 @@ fn what_nobody_retired_is_missing() {
     config.retention = Some(Duration::ZERO);
     let mut log = open(config).unwrap();
     append_each(&mut log, 1..=5);
-    log.retire(Some(2)).unwrap();
+    while log.retire(Some(2)).unwrap() {}
     drop(log);
     verified(folder.path()).unwrap();
     let oldest = segments(folder.path()).swap_remove(0);
@@ -193,7 +245,7 @@ fn a_crash_between_two_deletions_is_no_damage() {
         .into_iter()
         .map(|path| (path.clone(), fs::read(path).unwrap()))
         .collect();
-    log.retire(Some(3)).unwrap();
+    while log.retire(Some(3)).unwrap() {}
     let head = log.head().seq;
     drop(log);
     // The deletion went as far as this.
@@ -207,7 +259,7 @@ fn a_crash_between_two_deletions_is_no_damage() {
     }
     // The next time goes on from there.
     let mut log = open(config).unwrap();
-    log.retire(Some(3)).unwrap();
+    while log.retire(Some(3)).unwrap() {}
     drop(log);
     assert_eq!(verified(folder.path()).unwrap().first_seq, 4);
 }
@@ -250,6 +302,86 @@ fn one_process_writes() {
         verified_with(&aside, &receipts).unwrap().stream_id
     );
     drop(open(config(&aside)).unwrap());
+}
+
+#[test]
+fn a_directory_that_others_can_write_is_refused() {
+    let folder = folder();
+    drop(open(config(folder.path())).unwrap());
+    for (mode, is_refused) in [(0o755, false), (0o775, true), (0o707, true), (0o700, false)] {
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+        match open(config(folder.path())) {
+            Ok(_) => assert!(!is_refused, "{mode:o}"),
+            Err(OpenError::OpenToOthers { .. }) => assert!(is_refused, "{mode:o}"),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_signing_key_that_is_named_has_to_be_there() {
+    let folder = folder();
+    let key = folder.path().join("key.pem");
+    let mut named = config(&folder.path().join("audit"));
+    named.signing_key = Some(key.clone());
+    let refused = open(named.clone());
+    assert!(matches!(refused, Err(OpenError::Key(_))), "{refused:?}");
+    assert!(!key.exists());
+    SigningKey::load_or_make(&key).unwrap();
+    drop(open(named).unwrap());
+}
+
+#[test]
+fn a_log_that_lost_its_segments_is_not_begun_anew() {
+    for trace in ["bases", "torn", "export-cursor.json"] {
+        let folder = folder();
+        let mut log = open(config(folder.path())).unwrap();
+        append(&mut log, [1]);
+        drop(log);
+        for path in segments(folder.path()) {
+            fs::remove_file(path).unwrap();
+        }
+        fs::write(folder.path().join(trace), "").unwrap();
+        let refused = open(config(folder.path()));
+        assert!(
+            matches!(refused, Err(OpenError::SegmentsMissing { .. })),
+            "{trace}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn of_two_that_start_at_once_one_writes() {
+    for _ in 0..30 {
+        let folder = folder();
+        let dir = folder.path().join("audit");
+        let barrier = Barrier::new(2);
+        let mut logs: Vec<Log> = thread::scope(|scope| {
+            let start = || {
+                barrier.wait();
+                open(config(&dir))
+            };
+            let starts = [scope.spawn(start), scope.spawn(start)];
+            let opened = starts.map(|start| start.join().unwrap());
+            let logs = opened.into_iter().filter_map(|opened| match opened {
+                Ok(log) => Some(log),
+                Err(OpenError::InUse { .. }) => None,
+                Err(error) => panic!("{error:?}"),
+            });
+            logs.collect()
+        });
+        let mut log = logs.pop().unwrap();
+        assert_eq!(logs.len(), 0, "both write");
+        let receipts = append(&mut log, [1]);
+        drop(log);
+        verified_with(&dir, &receipts).unwrap();
+        // The keys on the disk are those that it wrote with.
+        let header = headers(&dir).pop().unwrap();
+        let names_key = NamesKey::load(&dir.join(NAMES_KEY_FILE)).unwrap().unwrap();
+        assert_eq!(header.names_key, names_key.identity());
+        let key = SigningKey::load_or_make(&dir.join(SIGNING_KEY_FILE)).unwrap();
+        assert_eq!(header.key, key.public());
+    }
 }
 
 #[test]
@@ -365,6 +497,7 @@ fn the_signing_key_may_lie_elsewhere() {
         signing_key: Some(path.clone()),
         ..one_entry_each(&dir)
     };
+    SigningKey::load_or_make(&path).unwrap();
     for _ in 0..2 {
         let mut log = open(config.clone()).unwrap();
         append_each(&mut log, 1..=2);

@@ -104,7 +104,7 @@ const DAMAGES: [(&str, Damage); 27] = [
     ("no place in the log", |a| a.seq = 0),
     ("no hash", |a| a.record_hash.clear()),
     ("an uppercase hash", |a| {
-        a.record_hash.make_ascii_uppercase()
+        a.record_hash.make_ascii_uppercase();
     }),
     ("no verdict", |a| a.verdict = 0),
     ("an unknown verdict", |a| a.verdict = 3),

@@ -190,18 +190,33 @@ impl Basis {
         }
     }
 
-    /// Keeps the basis in the audit directory `dir`, durably, unless it is there already.
+    /// Whether a file of its name is in the audit directory `dir`.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be told.
+    pub fn is_there(&self, dir: &Path) -> io::Result<bool> {
+        path(dir, &self.digest.to_string()).try_exists()
+    }
+
+    /// Keeps the basis in the audit directory `dir`, durably. What a crash left there under its name is
+    /// not trusted: it is read, and made durable or made anew.
     ///
     /// # Errors
     ///
     /// When the file cannot be written.
     pub fn keep(&self, dir: &Path) -> io::Result<()> {
-        let path = path(dir, &self.digest.to_string());
-        if path.try_exists()? {
-            return Ok(());
+        if self.bytes.is_empty() {
+            return Err(io::ErrorKind::InvalidData.into());
         }
+        let path = path(dir, &self.digest.to_string());
         let folder = dir.join(BASES_FOLDER);
         make_folder(&folder)?;
+        sync_folder(&folder)?;
+        if fs::read(&path).is_ok_and(|found| found == self.bytes) {
+            fs::File::open(&path)?.sync_all()?;
+            return sync_folder(&path);
+        }
         let (temporary, mut file) = temporary_beside(&path)?;
         file.write_all(&self.bytes)?;
         file.sync_all()?;

@@ -28,7 +28,7 @@ pub struct Decided<'a> {
     pub id: uuid::Uuid,
     /// The time that it was decided by.
     pub at: Timestamp,
-    /// From that time until now.
+    /// From the arrival of the request until now.
     pub elapsed: Duration,
     /// Whether nothing will be started on it.
     pub dry_run: bool,

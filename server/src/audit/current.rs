@@ -10,6 +10,8 @@ use std::{
     time::Instant,
 };
 
+use rustix::fs::StatVfsMountFlags;
+
 use super::{
     keys::{sync_folder, temporary_beside},
     record::Cause,
@@ -33,7 +35,7 @@ pub fn describe(cause: Cause) -> &'static str {
         Cause::NoSpace => "the file system has less free space than the reserve",
         Cause::WriteFailed => "a write failed",
         Cause::SyncFailed => "a sync failed",
-        Cause::FileReplaced => "the file of the log was deleted or replaced",
+        Cause::FileReplaced => "the file of the log was deleted, replaced or changed",
         Cause::CreateFailed => "a file cannot be made in the audit directory",
         Cause::Stalled => "the disk does not answer",
         Cause::QueueFull => "too many requests are waiting",
@@ -86,7 +88,8 @@ impl Current {
             opened,
             has_entry,
             is_poisoned: false,
-            is_named: true,
+            // A crash may have come between the name and its sync.
+            is_named: false,
         })
     }
 
@@ -152,6 +155,11 @@ impl Current {
         Ok(true)
     }
 
+    /// Whether entries could be written now, as far as can be told without writing.
+    pub(super) fn has_room(&self, free_space_min: u64) -> Result<(), Unwritable> {
+        check_space(&self.file, 0, free_space_min)
+    }
+
     /// Sees to it that the file is durably where it should be.
     pub(super) fn keep_place(&mut self) -> Result<(), Unwritable> {
         self.restore()?;
@@ -167,7 +175,14 @@ impl Current {
         let failed = unwritable(Cause::FileReplaced);
         let own = self.file.metadata().map_err(&failed)?;
         match fs::symlink_metadata(&self.segment.path) {
-            Ok(found) if (found.dev(), found.ino()) == (own.dev(), own.ino()) => return Ok(()),
+            Ok(found) if (found.dev(), found.ino()) == (own.dev(), own.ino()) => {
+                // Behind a failed write anything may stand, until it is cut back.
+                return if own.len() == self.synced || self.is_poisoned {
+                    Ok(())
+                } else {
+                    Err(failed(io::ErrorKind::InvalidData.into()))
+                };
+            }
             Ok(_) => return Err(failed(io::ErrorKind::AlreadyExists.into())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
@@ -203,10 +218,13 @@ fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-/// Whether `free_space_min` bytes are still free behind `more` bytes.
+/// Whether the file system takes `more` bytes and leaves `free_space_min` free.
 fn check_space(file: &File, more: usize, free_space_min: u64) -> Result<(), Unwritable> {
     let failed = unwritable(Cause::WriteFailed);
     let space = rustix::fs::fstatvfs(file).map_err(|error| failed(error.into()))?;
+    if space.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Err(failed(io::ErrorKind::ReadOnlyFilesystem.into()));
+    }
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     let more = u64::try_from(more).unwrap_or(u64::MAX);
     if free >= free_space_min.saturating_add(more) {

@@ -107,6 +107,9 @@ pub enum DamageKind {
     /// A line follows the checkpoint that closes a segment.
     #[error("a line follows the checkpoint that closes the segment")]
     AfterCheckpoint,
+    /// A segment ends without a checkpoint, and another one follows it.
+    #[error("the segment was not closed with a checkpoint, and is not the last one")]
+    NotClosed,
     /// A checkpoint is not signed by the key that it states.
     #[error("the checkpoint's signature is not by the key that it states")]
     Signature,

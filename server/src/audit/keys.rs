@@ -80,20 +80,36 @@ impl SigningKey {
     ///
     /// When the file cannot be used, is open to others, or is no Ed25519 key.
     pub fn load_or_make(path: &Path) -> Result<Self, KeyError> {
+        if let Some(pem) = read_private(path)? {
+            return Self::parse(path, &pem);
+        }
+        let key =
+            Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| KeyError::Random)?;
+        let body = STANDARD.encode(key.as_ref());
+        let pem = format!("{PEM_START}\n{body}\n{PEM_END}\n");
+        write_private(path, pem.as_bytes())?;
+        Self::parse(path, &pem)
+    }
+
+    /// Reads the key at `path` (PKCS#8, PEM).
+    ///
+    /// # Errors
+    ///
+    /// When there is no file, it cannot be used, is open to others, or is no Ed25519 key.
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
+        match read_private(path)? {
+            Some(pem) => Self::parse(path, &pem),
+            None => Err(KeyError::File {
+                path: path.into(),
+                source: io::ErrorKind::NotFound.into(),
+            }),
+        }
+    }
+
+    fn parse(path: &Path, pem: &str) -> Result<Self, KeyError> {
         let form = || KeyError::Form {
             path: path.into(),
             form: "an Ed25519 private key in PKCS#8 PEM",
-        };
-        let pem = match read_private(path)? {
-            Some(pem) => pem,
-            None => {
-                let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
-                    .map_err(|_| KeyError::Random)?;
-                let body = STANDARD.encode(key.as_ref());
-                let pem = format!("{PEM_START}\n{body}\n{PEM_END}\n");
-                write_private(path, pem.as_bytes())?;
-                pem
-            }
         };
         let body = pem
             .trim()
@@ -150,23 +166,15 @@ impl NamesKey {
     ///
     /// When the file cannot be used, is open to others, or is no key.
     pub fn load_or_make(path: &Path) -> Result<Self, KeyError> {
-        let text = match read_private(path)? {
-            Some(text) => text,
-            None => {
-                let mut bytes = [0_u8; NAMES_KEY_BYTES];
-                SystemRandom::new()
-                    .fill(&mut bytes)
-                    .map_err(|_| KeyError::Random)?;
-                let text = format!("{}\n", hex(&bytes));
-                write_private(path, text.as_bytes())?;
-                text
-            }
-        };
-        let bytes = unhex(text.trim_end()).filter(|bytes| bytes.len() == NAMES_KEY_BYTES);
-        bytes.map(|bytes| Self::new(&bytes)).ok_or(KeyError::Form {
-            path: path.into(),
-            form: "64 lowercase hexadecimal digits",
-        })
+        if let Some(key) = Self::load(path)? {
+            return Ok(key);
+        }
+        let mut bytes = [0_u8; NAMES_KEY_BYTES];
+        SystemRandom::new()
+            .fill(&mut bytes)
+            .map_err(|_| KeyError::Random)?;
+        write_private(path, format!("{}\n", hex(&bytes)).as_bytes())?;
+        Ok(Self::new(&bytes))
     }
 
     /// Reads the key at `path`; `None` if there is no file.
@@ -175,9 +183,16 @@ impl NamesKey {
     ///
     /// When the file cannot be used, is open to others, or is no key.
     pub fn load(path: &Path) -> Result<Option<Self>, KeyError> {
-        match read_private(path)? {
-            Some(_) => Self::load_or_make(path).map(Some),
-            None => Ok(None),
+        let Some(text) = read_private(path)? else {
+            return Ok(None);
+        };
+        let bytes = unhex(text.trim_end()).filter(|bytes| bytes.len() == NAMES_KEY_BYTES);
+        match bytes {
+            Some(bytes) => Ok(Some(Self::new(&bytes))),
+            None => Err(KeyError::Form {
+                path: path.into(),
+                form: "64 lowercase hexadecimal digits",
+            }),
         }
     }
 

@@ -13,7 +13,8 @@ use std::{
 };
 
 use super::{
-    LogConfig, chain,
+    LogConfig,
+    chain::{self, LINE_BYTES_MAX},
     current::{Current, unwritable},
     keys::{NamesKey, SigningKey},
     record::{Cause, Checkpoint, Entry, Retired, Segment, VERSION},
@@ -83,6 +84,8 @@ pub struct Log {
     pub(super) head: Head,
     /// `None` between the checkpoint of a segment and the header of the next one.
     pub(super) current: Option<Current>,
+    /// What the last entry about retention says is gone, by this process.
+    pub(super) retired_seq: Option<u64>,
     /// The audit directory itself, locked as long as the log is open.
     pub(super) lock: File,
 }
@@ -125,6 +128,7 @@ impl Log {
         let mut receipts = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let seq = head.seq.saturating_add(1);
+            let start = bytes.len();
             let hash = chain::compose(
                 &mut bytes,
                 draft.entry_type,
@@ -132,6 +136,13 @@ impl Log {
                 &head.hash,
                 &draft.members,
             );
+            let line_bytes = bytes.len().saturating_sub(start).saturating_sub(1);
+            if draft.members.is_empty() || line_bytes > LINE_BYTES_MAX {
+                // No entry is like that; one that were could not be read again.
+                return Err(unwritable(Cause::WriteFailed)(
+                    io::ErrorKind::InvalidData.into(),
+                ));
+            }
             head = Head {
                 seq,
                 hash: hash.clone(),
@@ -146,42 +157,42 @@ impl Log {
         Ok(receipts)
     }
 
-    /// Deletes the oldest segments that are beyond their retention, after an entry that says so.
-    /// `exported` is the last entry that a receiver has; nothing behind it is deleted.
+    /// Deletes the oldest segment if it is beyond its retention, after an entry that says so; whether
+    /// it did. `exported` is the last entry that a receiver has; nothing behind it is deleted.
     ///
     /// # Errors
     ///
-    /// When the entry could not be made durable or a file cannot be deleted.
-    pub fn retire(&mut self, exported: Option<u64>) -> Result<(), Unwritable> {
+    /// When the entry could not be made durable or the file cannot be deleted.
+    pub fn retire(&mut self, exported: Option<u64>) -> Result<bool, Unwritable> {
         let failed = unwritable(Cause::WriteFailed);
         let Some(retention) = self.config.retention else {
-            return Ok(());
+            return Ok(false);
         };
         let segments = segment::list(&self.config.dir).map_err(&failed)?;
-        for pair in segments.windows(2) {
-            let [segment, next] = pair else { break };
-            let last_seq = next.first_seq.saturating_sub(1);
-            let is_exported = exported.is_none_or(|exported| last_seq <= exported);
-            // Its last write was its checkpoint. A clock that was set back keeps it longer.
-            let written = fs::metadata(&segment.path).and_then(|metadata| metadata.modified());
-            let age = written
-                .map_err(&failed)?
-                .elapsed()
-                .unwrap_or(Duration::ZERO);
-            if !is_exported || age < retention {
-                break;
-            }
-            // One entry for each: what is gone is always what an entry says is gone.
+        let [segment, next, ..] = segments.as_slice() else {
+            return Ok(false);
+        };
+        let last_seq = next.first_seq.saturating_sub(1);
+        let is_exported = exported.is_none_or(|exported| last_seq <= exported);
+        // Its last write was its checkpoint. A clock that was set back keeps it longer.
+        let written = fs::metadata(&segment.path).and_then(|metadata| metadata.modified());
+        let age = written.map_err(&failed)?.elapsed();
+        if !is_exported || age.unwrap_or(Duration::ZERO) < retention {
+            return Ok(false);
+        }
+        if self.retired_seq != Some(last_seq) {
             let last_hash = first_links(next).map_err(&failed)?.prev;
             self.append(&[Draft::of(&Entry::Retired(Retired {
                 time: clock::text(),
                 last_seq,
                 last_hash,
             }))])?;
-            fs::remove_file(&segment.path).map_err(&failed)?;
-            tracing::info!(last_seq, "a segment of the audit log was retired");
+            // It is said once, however often it takes to delete the file.
+            self.retired_seq = Some(last_seq);
         }
-        Ok(())
+        fs::remove_file(&segment.path).map_err(&failed)?;
+        tracing::info!(last_seq, "a segment of the audit log was retired");
+        Ok(true)
     }
 
     /// Makes the log ready for the next write, whatever the last one left behind.
@@ -209,7 +220,10 @@ impl Log {
     pub fn look(&mut self) -> Result<(), Unwritable> {
         self.own_directory()?;
         match &mut self.current {
-            Some(current) => current.keep_place(),
+            Some(current) => {
+                current.keep_place()?;
+                current.has_room(self.config.free_space_min)
+            }
             None => Ok(()),
         }
     }

@@ -6,7 +6,8 @@
 //! - What cannot be recorded is not answered. The refused are counted, and a gap entry says how many.
 //! - Sequence numbers have no gap and are never used twice.
 //! - One process writes: the audit directory itself is locked, and one thread has the file.
-//! - No text of a caller is in it ([`record`] has no place for one).
+//! - No text of a caller is in it: [`record`] has no place for one. The ids of a well-formed
+//!   `traceparent` are the one thing that a caller chooses.
 //!
 //! # On the disk
 //!
@@ -50,6 +51,9 @@ pub mod writer;
 use std::{path::PathBuf, time::Duration};
 
 pub use trail::{Refused, Trail, TrailState};
+
+/// The file that says how far a receiver has acknowledged, within the audit directory.
+pub const CURSOR_FILE: &str = "export-cursor.json";
 
 /// What the log needs to know.
 #[derive(Clone, Debug)]

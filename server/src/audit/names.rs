@@ -45,7 +45,6 @@ impl Names {
             .flat_map(|pair| [pair.provider, pair.model])
             .chain(PRODUCT_NAMES.map(str::to_owned))
             .chain(known_providers().map(str::to_owned))
-            .filter(|name| !name.starts_with(HMAC_PREFIX))
             .collect();
         let digests_in_clear = snapshot
             .into_iter()
@@ -65,7 +64,9 @@ impl Names {
     /// A provider or a model as it stands in the log. An empty text stays empty.
     #[must_use]
     pub fn close(&self, name: &str) -> String {
-        if name.is_empty() || self.in_clear.contains(name) {
+        // A name that looks closed is closed, so that nobody takes it for what it looks like.
+        let is_in_clear = self.in_clear.contains(name) && !name.starts_with(HMAC_PREFIX);
+        if name.is_empty() || is_in_clear {
             name.to_owned()
         } else {
             self.closed(NAME_KIND, name)
@@ -146,6 +147,11 @@ pub fn open_digest(recorded: &str, by_hmac: &BTreeMap<String, String>) -> Digest
 
 #[cfg(test)]
 mod tests {
+    use admit_policy::{
+        Pair,
+        snapshot::{Admitted, RecordState},
+    };
+
     use super::*;
 
     #[test]
@@ -161,6 +167,25 @@ mod tests {
         let unopened = open(&closed, &names.by_hmac());
         assert!(unopened.starts_with(UNOPENED_PREFIX));
         assert_eq!(open("anthropic", &names.by_hmac()), "anthropic");
+    }
+
+    #[test]
+    fn a_name_that_looks_closed_is_closed_and_opened_again() {
+        let pair = Pair {
+            provider: "hmac:0123".into(),
+            model: "m".into(),
+        };
+        let snapshot = Snapshot::of_judgments(
+            Digest::of(b"policy"),
+            RecordState::Missing,
+            [(pair, Admitted::Conflict(Vec::new()))],
+            [],
+        );
+        let names = Names::of(Some(&snapshot), NamesKey::new(b"a key"));
+        let closed = names.close("hmac:0123");
+        assert!(closed.starts_with(HMAC_PREFIX) && closed != "hmac:0123");
+        assert_eq!(open(&closed, &names.by_hmac()), "hmac:0123");
+        assert_eq!(names.close("m"), "m");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The closed schema of the log: every line that can stand in it, and nothing else.
 //!
 //! A value is an enum, a number, an id, a digest, a code, a name that the policy or the product
-//! itself names ([`super::names`]), or a keyed HMAC. Deliberately absent: any text of a caller, any
-//! path, any endpoint, any byte of a config; there is no field that could hold one.
+//! itself names ([`super::names`]), or a keyed HMAC. Deliberately absent: any text of a caller (the
+//! ids of its trace are all that it chooses), any path, any endpoint, any byte of a config; there is no field that could hold one.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ pub struct Decision {
     pub id: String,
     /// The time that it was decided by, RFC 3339.
     pub time: String,
-    /// From that time until the record was ready, in microseconds.
+    /// From the arrival of the request until the record was ready, in microseconds.
     pub elapsed_us: u64,
     /// Whether nothing will be started on it.
     pub dry_run: bool,
@@ -380,7 +380,7 @@ pub struct LocalProvider {
 pub struct Gap {
     /// When recording went on, RFC 3339.
     pub time: String,
-    /// How many requests were refused.
+    /// How many requests got no answer.
     pub refused: u64,
     /// Why, as far as is known; the latest cause if there were several.
     pub cause: Cause,

@@ -8,15 +8,17 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use admit_policy::{Digest, Timestamp};
+use rustix::fs::Advice;
 
 use super::{
-    LogConfig,
+    CURSOR_FILE, LogConfig,
+    basis::BASES_FOLDER,
     chain::{self, GENESIS, LINE_BYTES_MAX},
     current::{Current, Unwritable, unwritable},
     keys::{KeyError, NAMES_KEY_FILE, NamesKey, SIGNING_KEY_FILE, SigningKey, sync_folder},
@@ -33,6 +35,8 @@ const PENDING: &str = "pending";
 const TORN_FOLDER: &str = "torn";
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
+/// Write access for others than the owner.
+const OTHERS_WRITE_MODE: u32 = 0o022;
 
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,18 @@ pub enum OpenError {
         dir: PathBuf,
         /// Where, and how.
         source: Damage,
+    },
+    /// There is no segment, and there has been one.
+    #[error("the audit log in `{}` has lost its segments; keep the rest, and start with another directory", dir.display())]
+    SegmentsMissing {
+        /// The audit directory.
+        dir: PathBuf,
+    },
+    /// Others may write the directory.
+    #[error("the audit directory `{}` may be written by others than its owner; `chmod go-w` it", dir.display())]
+    OpenToOthers {
+        /// The audit directory.
+        dir: PathBuf,
     },
     /// A key is not to be had.
     #[error(transparent)]
@@ -92,12 +108,17 @@ impl Log {
         };
         make_dir(&dir).map_err(directory)?;
         let lock = lock(&dir)?;
-        let key_path = config.signing_key.clone();
-        let key =
-            SigningKey::load_or_make(&key_path.unwrap_or_else(|| dir.join(SIGNING_KEY_FILE)))?;
+        let key = match &config.signing_key {
+            // A path that is mistyped must not become a key that nobody trusts.
+            Some(path) => SigningKey::load(path)?,
+            None => SigningKey::load_or_make(&dir.join(SIGNING_KEY_FILE))?,
+        };
         let names_key = NamesKey::load_or_make(&dir.join(NAMES_KEY_FILE))?;
         let segments = segment::list(&dir).map_err(directory)?;
         let found = match segments.split_last() {
+            None if has_traces(&dir) => {
+                return Err(OpenError::SegmentsMissing { dir: dir.clone() });
+            }
             None => Found {
                 stream_id: uuid::Uuid::now_v7().hyphenated().to_string(),
                 head: Head {
@@ -116,6 +137,7 @@ impl Log {
             stream_id: found.stream_id,
             head: found.head,
             current: found.current,
+            retired_seq: None,
             lock,
         };
         if log.current.is_none() {
@@ -205,6 +227,10 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
         source,
     };
     let file = File::open(dir).map_err(directory)?;
+    let metadata = file.metadata().map_err(directory)?;
+    if metadata.permissions().mode() & OTHERS_WRITE_MODE != 0 {
+        return Err(OpenError::OpenToOthers { dir: dir.into() });
+    }
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.into() }),
@@ -226,6 +252,8 @@ fn last_segment(
         dir: dir.into(),
         source,
     };
+    // What a killed process left in the memory of the system is on the disk before it counts.
+    make_durable(segment).map_err(directory)?;
     let mut checker = Checker::new();
     checker.begin_segment();
     let mut lines = Lines::open(&segment.path).map_err(directory)?;
@@ -273,6 +301,22 @@ fn last_segment(
     })
 }
 
+/// Whether something in the directory says that there was a segment.
+fn has_traces(dir: &Path) -> bool {
+    [BASES_FOLDER, TORN_FOLDER, CURSOR_FILE]
+        .iter()
+        .any(|trace| dir.join(trace).exists())
+}
+
+/// Syncs the segment, and has it read from the disk.
+fn make_durable(segment: &SegmentFile) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(&segment.path)?;
+    file.sync_all()?;
+    // Where the system knows no such advice, its memory is believed.
+    let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+    Ok(())
+}
+
 /// When a segment with this header was opened, by this process's clock.
 fn opened(header: Option<&Segment>) -> Instant {
     let seconds = |at: Timestamp| at.unix().0;
@@ -311,13 +355,14 @@ fn follows(
     let last = tail
         .strip_suffix(b"\n")
         .and_then(|tail| tail.rsplit(|byte| *byte == b'\n').next());
-    let hash = last
-        .and_then(|line| chain::check(line).ok())
-        .map(|links| links.hash);
-    Ok(match hash {
+    let links = last.and_then(|line| Some((line, chain::check(line).ok()?)));
+    Ok(match links {
         None => Err(Damage::whole(before, DamageKind::CutOff)),
-        Some(hash) if hash == prev => Ok(()),
-        Some(_) => Err(Damage::whole(segment, DamageKind::NotNext)),
+        Some((_, links)) if links.hash != prev => Err(Damage::whole(segment, DamageKind::NotNext)),
+        Some((line, _)) => match serde_json::from_slice(line) {
+            Ok(Entry::Checkpoint(_)) => Ok(()),
+            Ok(_) | Err(_) => Err(Damage::whole(before, DamageKind::NotClosed)),
+        },
     })
 }
 

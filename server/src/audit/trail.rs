@@ -5,10 +5,7 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -29,6 +26,9 @@ use super::{
 
 /// Most entries that wait for the writer.
 pub const QUEUE_MAX: usize = 8192;
+
+/// How long a caller that gave up has to have waited to count as refused.
+const WAIT_MIN: Duration = Duration::from_millis(100);
 
 /// Nothing was recorded, so nothing may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,10 +56,10 @@ pub(super) struct Job {
 pub(super) struct Shared {
     /// When the batch that is being written was begun.
     busy_since: Mutex<Option<Instant>>,
-    /// Requests that were refused since the last gap entry.
-    pub(super) refused: AtomicU64,
-    /// The last entry that a receiver has; `u64::MAX` without an export.
-    pub(super) exported: AtomicU64,
+    /// Requests that were refused since the last gap entry, and the latest cause.
+    refused: Mutex<Option<(u64, Cause)>>,
+    /// The last entry that a receiver has; `None` when there is no receiver.
+    exported: Mutex<Option<u64>>,
     pub(super) metrics: TrailMetrics,
     patience: Duration,
 }
@@ -73,12 +73,54 @@ impl Shared {
         busy_since.is_some_and(|since| since.elapsed() >= self.patience)
     }
 
+    /// The last entry that a receiver has; `None` when there is no receiver.
+    pub(super) fn exported(&self) -> Option<u64> {
+        *self.exported.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one request that was refused.
+    pub(super) fn refuse(&self, cause: Cause) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = refused.map_or(0, |(count, _)| count);
+        *refused = Some((count.saturating_add(1), cause));
+        self.metrics.refused.inc();
+    }
+
+    /// The requests that no gap entry names yet, and the latest cause.
+    pub(super) fn refused(&self) -> Option<(u64, Cause)> {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A gap entry names `count` of them now.
+    pub(super) fn named(&self, count: u64) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        *refused = refused
+            .map(|(all, cause)| (all.saturating_sub(count), cause))
+            .filter(|(left, _)| *left > 0);
+    }
+
     /// Says since when the writer has been with the disk.
     pub(super) fn set_busy(&self, since: Option<Instant>) {
         *self
             .busy_since
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+/// A request that waits for its record. A caller that gives up after a while was as good as refused:
+/// it got no answer.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    since: Instant,
+    is_over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.since.elapsed() >= WAIT_MIN {
+            self.shared.refuse(Cause::Stalled);
+        }
     }
 }
 
@@ -113,8 +155,8 @@ impl Trail {
         let names_key = log.names_key().clone();
         let shared = Arc::new(Shared {
             busy_since: Mutex::new(None),
-            refused: AtomicU64::new(0),
-            exported: AtomicU64::new(u64::MAX),
+            refused: Mutex::new(None),
+            exported: Mutex::new(None),
             metrics,
             patience,
         });
@@ -173,6 +215,9 @@ impl Trail {
     pub fn unwritable(&self) -> Option<Cause> {
         if self.shared.is_stalled() {
             Some(Cause::Stalled)
+        } else if self.jobs.is_closed() {
+            // The writer is gone.
+            Some(Cause::WriteFailed)
         } else {
             self.state.borrow().unwritable
         }
@@ -180,7 +225,11 @@ impl Trail {
 
     /// A receiver has every entry up to `seq`.
     pub fn exported(&self, seq: u64) {
-        self.shared.exported.store(seq, Ordering::Relaxed);
+        *self
+            .shared
+            .exported
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(seq);
     }
 
     /// Records `entry`, and the basis that it refers to; returns once both are durable.
@@ -193,10 +242,15 @@ impl Trail {
         entry: &Entry,
         basis: Option<Arc<Basis>>,
     ) -> Result<Receipt, Refused> {
+        let mut waiting = Waiting {
+            shared: &self.shared,
+            since: Instant::now(),
+            is_over: false,
+        };
         let recorded = self.try_record(entry, basis).await;
-        if recorded.is_err() {
-            self.shared.refused.fetch_add(1, Ordering::Relaxed);
-            self.shared.metrics.refused.inc();
+        waiting.is_over = true;
+        if let Err(Refused(cause)) = recorded {
+            self.shared.refuse(cause);
         }
         recorded
     }

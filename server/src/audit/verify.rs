@@ -333,6 +333,9 @@ pub fn verify(
             // A segment gets its name only when its header is synced.
             return Err(Damage::whole(segment, DamageKind::NoHeader).into());
         }
+        if !is_last && !checker.is_closed() {
+            return Err(Damage::whole(segment, DamageKind::NotClosed).into());
+        }
         bytes = bytes.saturating_add(lines.offset());
         verified.segments = verified.segments.saturating_add(1);
     }

@@ -5,6 +5,7 @@
 //! [`super::trail`].
 
 use std::{
+    collections::HashSet,
     io,
     sync::{
         Arc,
@@ -29,6 +30,8 @@ use crate::clock;
 pub const BATCH_MAX: usize = 1024;
 /// How often a log that cannot be written is tried again, and an idle one is looked at.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+/// Most bases that are remembered as kept.
+const KEPT_MAX: usize = 1024;
 /// How often retention is looked after.
 const RETIRE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -54,6 +57,7 @@ impl TrailWriter {
             publish,
             shared,
             stop: Arc::clone(&stop),
+            kept: HashSet::new(),
             retired: Instant::now(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -95,6 +99,8 @@ struct Writing {
     publish: channel::Sender<TrailState>,
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
+    /// The bases that this process has kept; any other one is looked into when it is first used.
+    kept: HashSet<Digest>,
     /// When retention was looked after last.
     retired: Instant,
 }
@@ -126,24 +132,24 @@ impl Writing {
         // Who has gone away is not answered, and nothing is recorded for nobody.
         batch.retain(|job| !job.reply.is_closed());
         let was = self.publish.borrow().unwritable;
-        let refused = self.shared.refused.load(Ordering::Relaxed);
-        if batch.is_empty() && refused == 0 && was.is_none() {
+        let refused = self.shared.refused();
+        if batch.is_empty() && refused.is_none() && was.is_none() {
             return self.look();
         }
         self.shared.set_busy(Some(Instant::now()));
-        let gap = (refused > 0).then(|| {
+        let gap = refused.map(|(refused, cause)| {
             Draft::of(&Entry::Gap(Gap {
                 time: clock::text(),
                 refused,
-                cause: was.unwrap_or(Cause::Stalled),
+                cause,
             }))
         });
         let written = self.append(gap, batch);
         self.shared.set_busy(None);
         match written {
             Ok((receipts, has_gap)) => {
-                if has_gap {
-                    self.shared.refused.fetch_sub(refused, Ordering::Relaxed);
+                if let Some((refused, _)) = refused {
+                    self.shared.named(refused);
                 }
                 self.publish_state(None);
                 // The gap entry, if there is one, comes first and has nobody to tell.
@@ -202,15 +208,24 @@ impl Writing {
     }
 
     /// Keeps every basis that the batch refers to, before any entry that refers to it.
-    fn keep_bases(&self, batch: &[Job]) -> Result<(), Unwritable> {
-        let mut kept: Option<Digest> = None;
+    fn keep_bases(&mut self, batch: &[Job]) -> Result<(), Unwritable> {
+        let failed = unwritable(Cause::CreateFailed);
+        let mut looked_at: Option<Digest> = None;
         for basis in batch.iter().filter_map(|job| job.basis.as_ref()) {
-            if kept != Some(basis.digest) {
-                basis
-                    .keep(self.log.dir())
-                    .map_err(unwritable(Cause::CreateFailed))?;
-                kept = Some(basis.digest);
+            if looked_at == Some(basis.digest) {
+                continue;
             }
+            looked_at = Some(basis.digest);
+            let dir = self.log.dir();
+            let is_kept = self.kept.contains(&basis.digest);
+            if is_kept && basis.is_there(dir).map_err(&failed)? {
+                continue;
+            }
+            basis.keep(dir).map_err(&failed)?;
+            if self.kept.len() >= KEPT_MAX {
+                self.kept.clear();
+            }
+            self.kept.insert(basis.digest);
         }
         Ok(())
     }
@@ -233,17 +248,20 @@ impl Writing {
         });
     }
 
+    /// Deletes at most one segment, so that nobody waits long for it; the next one comes with the next
+    /// batch.
     fn retire(&mut self) {
         if self.retired.elapsed() < RETIRE_INTERVAL || self.publish.borrow().unwritable.is_some() {
             return;
         }
-        self.retired = Instant::now();
-        let exported = self.shared.exported.load(Ordering::Relaxed);
         self.shared.set_busy(Some(Instant::now()));
-        let retired = self.log.retire((exported != u64::MAX).then_some(exported));
+        let retired = self.log.retire(self.shared.exported());
         self.shared.set_busy(None);
+        if !matches!(retired, Ok(true)) {
+            self.retired = Instant::now();
+        }
         match retired {
-            Ok(()) => self.publish_state(None),
+            Ok(_) => self.publish_state(None),
             // Whether entries can be written is for the next of them to find out.
             Err(error) => {
                 tracing::error!(cause = describe(error.cause), error = %error.source, "no segment can be retired");

@@ -74,6 +74,10 @@ impl Daemon {
             .clone()
             .map(|export| export::start(export, trail.clone()))
             .transpose()?;
+        if exporter.is_none() {
+            // What a former receiver has not got yet is not deleted.
+            export::hold_retention(&trail);
+        }
         let operations = serve_operations(config.metrics, registry).await?;
         let listeners = Listeners::bind(&config).await?;
         let tcp_address = listeners.tcp_address();
@@ -138,7 +142,8 @@ impl Daemon {
         match result {
             Ok(served) => served,
             // The task was taken down with the runtime; there is nothing left to serve.
-            Err(_) => Ok(()),
+            Err(error) if error.is_cancelled() => Ok(()),
+            Err(_) => Err(ServeError::Broke),
         }
     }
 }

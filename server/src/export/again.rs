@@ -74,6 +74,7 @@ pub fn send_again(
         stream_id,
         from: Position {
             next_seq: first.first_seq,
+            hash: None,
             segment: first.first_seq,
             offset: 0,
         },

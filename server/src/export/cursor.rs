@@ -2,7 +2,8 @@
 //!
 //! It is replaced whole, and only after an acknowledgment, so that a crash sends again and never
 //! passes anything over. A cursor that is of no use is as good as none: everything that is still in
-//! the log is sent again, and receivers de-duplicate.
+//! the log is sent again, and receivers de-duplicate. A cursor of the same log that knows what the log
+//! lacks is a finding: the log was cut or rewritten, and what it has now is sent to nobody.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,11 +14,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::reader::{self, Position, ReadError};
-use crate::audit::keys::sync_folder;
+use super::{
+    ExportError,
+    reader::{self, Found, Position},
+};
+use crate::audit::{CURSOR_FILE, keys::sync_folder};
 
-/// The file of the cursor, within the audit directory.
-pub const CURSOR_FILE: &str = "export-cursor.json";
 const CURSOR_BYTES_MAX: u64 = 4096;
 const CURSOR_MODE: u32 = 0o600;
 
@@ -42,12 +44,28 @@ pub enum CursorFault {
     /// It is one of another log.
     #[error("it belongs to another log")]
     OtherLog,
-    /// It is ahead of the log.
-    #[error("it is ahead of the log")]
-    Ahead,
     /// Its place is not one of the log.
     #[error("the log has no such place")]
     NotInLog,
+    /// It is good, and the log is not.
+    #[error(transparent)]
+    NotAsSent(#[from] NotAsSent),
+}
+
+/// What a receiver has and the log lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAsSent {
+    /// The last entries are not there.
+    #[error("the log ends with {last}, and a receiver has {sent}: its tail was cut")]
+    TailCut {
+        /// The last sequence number that is there.
+        last: u64,
+        /// The last one that the receiver has.
+        sent: u64,
+    },
+    /// The last entry that the receiver has is another one here, or was taken out.
+    #[error("entry {0} is another one than the receiver has")]
+    Another(u64),
 }
 
 /// Where to go on in the log `stream_id` in `dir`, whose last entry is `head`: at the cursor, or from
@@ -55,18 +73,42 @@ pub enum CursorFault {
 ///
 /// # Errors
 ///
-/// When the log itself cannot be read.
-pub fn load(dir: &Path, stream_id: &str, head: u64) -> Result<Position, ReadError> {
-    match read(dir, stream_id, head) {
-        Ok(Some(position)) => Ok(position),
-        Ok(None) => reader::oldest(dir),
+/// When the log itself cannot be read, or lacks what a receiver has.
+pub fn load(dir: &Path, stream_id: &str, head: u64) -> Result<Position, ExportError> {
+    let in_log = |position: Option<Position>| match position {
+        Some(position) if !reader::is_in_log(dir, &position)? => Err(CursorFault::NotInLog),
+        other => Ok(other),
+    };
+    match read(dir, stream_id, head).and_then(in_log) {
+        Ok(Some(position)) => return Ok(position),
+        Ok(None) => {}
+        Err(CursorFault::NotAsSent(source)) => {
+            let dir = dir.into();
+            return Err(ExportError::NotAsSent { dir, source });
+        }
         Err(fault) => {
             tracing::warn!(%fault, "the export cursor is of no use; everything in the audit log is sent again");
-            reader::oldest(dir)
+        }
+    }
+    Ok(reader::oldest(dir)?)
+}
+
+/// The last entry of the log `stream_id` in `dir` that a receiver has, when the log ends with `head`: 0
+/// when that is not known, and `None` without a cursor of this log.
+#[must_use]
+pub fn acknowledged(dir: &Path, stream_id: &str, head: u64) -> Option<u64> {
+    match read(dir, stream_id, head) {
+        Ok(position) => position.map(|position| position.next_seq.saturating_sub(1)),
+        Err(CursorFault::OtherLog) => None,
+        Err(fault) => {
+            tracing::warn!(%fault, "what a receiver has is not known; no segment of the audit log is retired");
+            Some(0)
         }
     }
 }
 
+/// The cursor of the log `stream_id` in `dir`, whose last entry is `head`; `None` if there is none. Its
+/// place is not looked at: a log that was cut and has grown again may not have it either.
 fn read(dir: &Path, stream_id: &str, head: u64) -> Result<Option<Position>, CursorFault> {
     let file = match File::open(dir.join(CURSOR_FILE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -77,14 +119,27 @@ fn read(dir: &Path, stream_id: &str, head: u64) -> Result<Option<Position>, Curs
     let cursor: Cursor = serde_json::from_slice(&json).map_err(|_| CursorFault::Damaged)?;
     let position = cursor.position;
     if cursor.stream_id != stream_id {
-        Err(CursorFault::OtherLog)
-    } else if position.next_seq > head.saturating_add(1) {
-        Err(CursorFault::Ahead)
-    } else if !reader::is_in_log(dir, &position)? {
-        Err(CursorFault::NotInLog)
-    } else {
-        Ok(Some(position))
+        return Err(CursorFault::OtherLog);
     }
+    is_as_sent(dir, &position, head)??;
+    Ok(Some(position))
+}
+
+/// Whether the log in `dir`, whose last entry is `head`, has the entry before `position`, and as it
+/// was sent. An entry that was retired is not missed.
+fn is_as_sent(dir: &Path, position: &Position, head: u64) -> io::Result<Result<(), NotAsSent>> {
+    let sent = position.next_seq.saturating_sub(1);
+    if sent > head {
+        return Ok(Err(NotAsSent::TailCut { last: head, sent }));
+    }
+    let Some(sent_hash) = &position.hash else {
+        return Ok(Ok(()));
+    };
+    Ok(match reader::hash_of(dir, sent)? {
+        Found::Retired => Ok(()),
+        Found::Entry(hash) if hash == *sent_hash => Ok(()),
+        Found::Entry(_) | Found::Nothing => Err(NotAsSent::Another(sent)),
+    })
 }
 
 /// Keeps `position` of the log `stream_id` in `dir`, durably.
@@ -96,7 +151,7 @@ pub fn save(dir: &Path, stream_id: &str, position: &Position) -> io::Result<()> 
     let path = dir.join(CURSOR_FILE);
     let json = serde_json::to_vec(&Cursor {
         stream_id: stream_id.to_owned(),
-        position: *position,
+        position: position.clone(),
     })?;
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new()

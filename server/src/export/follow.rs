@@ -86,6 +86,7 @@ pub(super) struct Following {
 
 impl Following {
     pub(super) fn new(trail: Trail, delivery: Delivery, position: Position) -> Self {
+        let settled = position.next_seq.saturating_sub(1);
         Self {
             state: trail.follow(),
             trail,
@@ -95,7 +96,7 @@ impl Following {
             saved_at: Instant::now(),
             cannot_save: false,
             lag: Arc::new(Lag {
-                settled: AtomicU64::new(position.next_seq.saturating_sub(1)),
+                settled: AtomicU64::new(settled),
                 oldest_unix_nano: AtomicU64::new(0),
             }),
         }
@@ -158,7 +159,7 @@ impl Following {
 
     /// Keeps the cursor when that is due, and waits for another state of the log.
     async fn wait_for_more(&mut self) {
-        if self.saved != Some(self.position) {
+        if self.saved.as_ref() != Some(&self.position) {
             let due = SAVE_INTERVAL.saturating_sub(self.saved_at.elapsed());
             tokio::select! {
                 changed = self.state.changed() => {
@@ -197,7 +198,7 @@ impl Following {
             }
         }
         self.position = batch.end;
-        let settled = batch.end.next_seq.saturating_sub(1);
+        let settled = self.position.next_seq.saturating_sub(1);
         self.lag.settled.store(settled, Ordering::Relaxed);
         self.lag.oldest_unix_nano.store(0, Ordering::Relaxed);
         let head = self.state.borrow().head.seq;
@@ -216,21 +217,20 @@ impl Following {
             rejected: refusal.spans,
             grpc_code: refusal.code,
         });
-        // A log that is known to be unwritable is not asked: it would count a refused request.
-        while self.trail.unwritable().is_some() || self.trail.record(&entry, None).await.is_err() {
+        while self.trail.note(&entry).await.is_err() {
             tokio::time::sleep(UNWRITABLE_INTERVAL).await;
         }
     }
 
     /// Keeps the cursor, and lets go of what is behind it.
     fn save(&mut self) {
-        if self.saved == Some(self.position) {
+        if self.saved.as_ref() == Some(&self.position) {
             return;
         }
         self.saved_at = Instant::now();
         match cursor::save(self.trail.dir(), self.trail.stream_id(), &self.position) {
             Ok(()) => {
-                self.saved = Some(self.position);
+                self.saved = Some(self.position.clone());
                 self.cannot_save = false;
                 self.trail
                     .exported(self.position.next_seq.saturating_sub(1));

@@ -10,6 +10,7 @@
 //! - A span that a receiver refuses for good is recorded in the log, and its neighbors arrive.
 //! - The credentials for a receiver and its texts are in no log, no error and no span.
 //! - Spans leave the host over TLS only.
+//! - A log that was cut or rewritten behind what a receiver has is not exported.
 //!
 //! Limits: a batch has at most [`reader::BATCH_SPANS_MAX`] spans and [`reader::BATCH_BYTES_MAX`] bytes,
 //! one batch is on its way at a time, and a call takes at most [`receiver::CALL_TIMEOUT`].
@@ -39,6 +40,7 @@ use std::{
 use tokio::sync::watch;
 
 pub use again::{SendError, Sent, send_again};
+use cursor::NotAsSent;
 pub use diagnostics::otlp_layer;
 use reader::ReadError;
 use receiver::{Receiver, ReceiverError, Route};
@@ -68,6 +70,14 @@ pub enum ExportError {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The log lacks what a receiver has, and would use its sequence numbers again.
+    #[error("the audit log in `{}` is not the one that was exported; keep it, and start with another directory", dir.display())]
+    NotAsSent {
+        /// The audit directory.
+        dir: PathBuf,
+        /// What it lacks.
+        source: NotAsSent,
+    },
     /// There is no thread or no runtime to be had.
     #[error("the thread of the export cannot be started")]
     Thread(#[source] io::Error),
@@ -98,12 +108,21 @@ impl Drop for Exporter {
     }
 }
 
+/// Keeps retention from what the receiver has not got, where spans were exported once and are not now.
+/// Without a cursor of this log, nothing is held.
+pub fn hold_retention(trail: &Trail) {
+    let head = trail.follow().borrow().head.seq;
+    if let Some(seq) = cursor::acknowledged(trail.dir(), trail.stream_id(), head) {
+        trail.exported(seq);
+    }
+}
+
 /// Starts the export of `trail`, on a thread of its own: reading files must not hold up anybody.
 ///
 /// # Errors
 ///
 /// When the configuration is not valid, a file that it names cannot be used, or the log cannot be
-/// read. That the receiver is not there is no error.
+/// read or lacks what a receiver has. That the receiver is not there is no error.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "what it names is read here and belongs to the export"

@@ -27,10 +27,12 @@ const SPAN_FRAME_BYTES: usize = 8;
 const MESSAGE_FRAME_BYTES: usize = 1024;
 
 /// A place between two entries of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The sequence number of the entry behind it.
     pub next_seq: u64,
+    /// The hash of the entry before it; none where no entry was read up to here.
+    pub hash: Option<String>,
     /// The segment that it is in, by its first sequence number.
     pub segment: u64,
     /// The offset in that segment, in bytes.
@@ -93,6 +95,7 @@ pub fn oldest(dir: &Path) -> Result<Position, ReadError> {
     let oldest = segments.first().ok_or(ReadError::Missing(1))?;
     Ok(Position {
         next_seq: oldest.first_seq,
+        hash: None,
         segment: oldest.first_seq,
         offset: 0,
     })
@@ -123,6 +126,37 @@ pub fn is_in_log(dir: &Path, position: &Position) -> io::Result<bool> {
     Ok(links.is_some_and(|links| links.seq.is_none_or(|seq| seq == position.next_seq)))
 }
 
+/// What the log has under a sequence number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// An entry, with this hash.
+    Entry(String),
+    /// It is older than the oldest segment.
+    Retired,
+    /// No whole entry is where it should be.
+    Nothing,
+}
+
+/// What the log in `dir` has under `seq`.
+///
+/// # Errors
+///
+/// When the log cannot be read.
+pub fn hash_of(dir: &Path, seq: u64) -> io::Result<Found> {
+    let segments = segment::list(dir)?;
+    let Some(segment) = segments.iter().rfind(|segment| segment.first_seq <= seq) else {
+        return Ok(Found::Retired);
+    };
+    let mut lines = Lines::open(&segment.path)?;
+    while let Some(line) = lines.next_line()? {
+        match chain::check(&line.bytes) {
+            Ok(links) if links.seq == Some(seq) => return Ok(Found::Entry(links.hash)),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(Found::Nothing)
+}
+
 /// The next entries of the log `stream_id` in `dir` behind `from`, up to the entry `last`, which has
 /// to be there.
 ///
@@ -133,7 +167,7 @@ pub fn read(dir: &Path, stream_id: &str, from: &Position, last: u64) -> Result<B
     let mut batch = Batch {
         pieces: Vec::new(),
         oldest_unix_nano: 0,
-        end: *from,
+        end: from.clone(),
     };
     let mut bytes = MESSAGE_FRAME_BYTES;
     while batch.end.next_seq <= last {
@@ -166,6 +200,7 @@ pub fn read(dir: &Path, stream_id: &str, from: &Position, last: u64) -> Result<B
                     span,
                 });
                 batch.end.next_seq = seq.saturating_add(1);
+                batch.end.hash = Some(links.hash);
             }
             batch.end.offset = lines.offset();
         }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use admit_policy::decide;
+use admit_policy::{Digest, Facts, decide};
 use admit_proto::v1::{AdmitRequest, AdmitResponse, admission_service_server::AdmissionService};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::{
         Trail,
         closed::{self, Decided},
         names::Names,
-        record::Entry,
+        record::{Entry, Trace},
     },
     clock,
     store::Store,
@@ -45,32 +45,65 @@ impl AdmissionService for Admission {
         &self,
         request: Request<AdmitRequest>,
     ) -> Result<Response<AdmitResponse>, Status> {
-        let asked = Instant::now();
+        let since = Instant::now();
         let trace = trace(request.metadata());
         let request = request.into_inner();
         let dry_run = request.dry_run;
         let launch = launch(request).map_err(|violations| failure::request_invalid(&violations))?;
-        let facts = launch.observe();
+        let asked = Asked {
+            facts: launch.observe(),
+            dry_run,
+            trace,
+            since,
+        };
+        loop {
+            let answer = self.decide_and_record(&asked).await?;
+            // A record takes as long as the disk does. An ALLOW that a change has overtaken meanwhile
+            // is not given: the launch is decided again, under the policy of now.
+            let is_overtaken = answer.policy != self.policy() && answer.is_allowed();
+            if !is_overtaken {
+                return Ok(Response::new(answer::response(answer)));
+            }
+        }
+    }
+}
+
+/// What was asked.
+struct Asked {
+    facts: Facts,
+    dry_run: bool,
+    trace: Option<Trace>,
+    since: Instant,
+}
+
+impl Admission {
+    /// The digest of the policy in force.
+    fn policy(&self) -> Option<Digest> {
+        let state = self.store.state();
+        state.loaded.map(|loaded| loaded.snapshot.digest())
+    }
+
+    /// Decides under the policy in force, and records the decision.
+    async fn decide_and_record(&self, asked: &Asked) -> Result<answer::Decided, Status> {
         let at = clock::now().ok_or_else(failure::clock_unusable)?;
         let state = self.store.state();
         let standing = state.standing(self.store.terms());
-        let decision = decide(&standing, &facts, at);
+        let decision = decide(&standing, &asked.facts, at);
         let decision_id = Uuid::now_v7();
         let policy = standing.snapshot.map(admit_policy::Snapshot::digest);
-
         let loaded = state.loaded.as_deref();
         let basis = loaded.map(|loaded| Arc::clone(&loaded.basis));
         let record = closed::decision(
             Decided {
                 id: decision_id,
                 at,
-                elapsed: asked.elapsed(),
-                dry_run,
-                facts: &facts,
+                elapsed: asked.since.elapsed(),
+                dry_run: asked.dry_run,
+                facts: &asked.facts,
                 decision: &decision,
                 policy: policy.zip(basis.as_ref().map(|basis| basis.digest)),
                 unverified_for: standing.unverified_for,
-                trace,
+                trace: asked.trace.clone(),
             },
             loaded.map_or(&self.names_unread, |loaded| &loaded.names),
         );
@@ -79,14 +112,14 @@ impl AdmissionService for Admission {
             .record(&Entry::Decision(Box::new(record)), basis)
             .await
             .map_err(|_| failure::audit_unavailable())?;
-        Ok(Response::new(answer::response(answer::Decided {
+        Ok(answer::Decided {
             decision_id,
             at,
             policy,
-            dry_run,
+            dry_run: asked.dry_run,
             decision,
             stream_id: self.trail.stream_id().to_owned(),
             recorded,
-        })))
+        })
     }
 }

@@ -69,6 +69,9 @@ pub enum ServeError {
     /// Server reflection cannot be built.
     #[error("the description of the services cannot be read")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The services ended by a fault of their own.
+    #[error("the services broke; this is a fault of admitd")]
+    Broke,
     /// The transport failed.
     #[error("the transport failed")]
     Transport(#[from] tonic::transport::Error),

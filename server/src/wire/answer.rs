@@ -28,6 +28,17 @@ pub struct Decided {
     pub recorded: Receipt,
 }
 
+impl Decided {
+    /// Whether the launch may start.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        match self.decision.verdict {
+            Verdict::Allow => true,
+            Verdict::Deny(_) => false,
+        }
+    }
+}
+
 /// The answer to a launch.
 #[must_use]
 pub fn response(decided: Decided) -> v1::AdmitResponse {

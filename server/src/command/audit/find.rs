@@ -128,6 +128,18 @@ pub(super) fn last_entries(log: &Log, count: u64) -> io::Result<Option<(usize, u
     Ok(start)
 }
 
+/// The sequence number of the last entry that is whole.
+pub(super) fn last_seq(log: &Log) -> io::Result<Option<u64>> {
+    let Some((at, offset)) = last_entries(log, 1)? else {
+        return Ok(None);
+    };
+    let Some(segment) = log.segments.get(at) else {
+        return Ok(None);
+    };
+    let line = Lines::open_at(&segment.path, offset)?.next_line()?;
+    Ok(line.and_then(|line| seq_of(&line.bytes)))
+}
+
 /// The offset of the entry that is the `left`-th from the end of the file, or 0; `left` is what remains
 /// to be found before the file.
 fn entries_from_end(file: &File, left: &mut u64) -> io::Result<u64> {

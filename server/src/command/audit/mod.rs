@@ -27,7 +27,7 @@ use crate::{
         verify::{Damage, DamageKind, VerifyError},
     },
     config::{Config, ConfigError},
-    export::{ExportConfig, ExportError},
+    export::{ExportConfig, SendError},
     store::scan::ScanError,
 };
 
@@ -49,7 +49,10 @@ pub enum Audit {
     /// Exit code 0: every decision is as recorded, and the edit would flip none; 1: one differs, cannot
     /// be derived or would be flipped, or the log is damaged; 2: it could not be done.
     Replay(replay::Replay),
-    /// Sends entries to the receiver of spans again.
+    /// Sends entries to the configured receiver of spans again.
+    ///
+    /// Exit code 0: it took all of them; 1: it refused some for good, or there is none to send; 2: they
+    /// could not be sent.
     Export(export::Export),
 }
 
@@ -62,7 +65,7 @@ impl Audit {
             Self::Tail(tail) => tail.json,
             Self::Show(show) => show.json,
             Self::Replay(replay) => replay.json,
-            Self::Export(_) => false,
+            Self::Export(export) => export.json,
         }
     }
 }
@@ -124,7 +127,7 @@ pub enum AuditError {
     NoReceiver,
     /// Sending again failed.
     #[error("the entries could not be sent")]
-    Export(#[from] ExportError),
+    Export(#[from] SendError),
     /// What was found cannot be written.
     #[error("the output cannot be written")]
     Write(#[from] io::Error),

@@ -72,11 +72,11 @@ pub(super) fn pair(decision: &Decision) -> String {
     }
 }
 
-/// A verdict in its color, in a column.
+/// A verdict in its color.
 pub(super) fn verdict(verdict: Verdict) -> String {
     match verdict {
         Verdict::Allow => format!("{GOOD}ALLOW{GOOD:#}"),
-        Verdict::Deny => format!("{BAD}DENY {BAD:#}"),
+        Verdict::Deny => format!("{BAD}DENY{BAD:#}"),
     }
 }
 
@@ -156,9 +156,13 @@ fn decision_line(to: &mut impl Write, seq: u64, decision: &Decision) -> io::Resu
         Some(digest) => digest.chars().take(SHORT_DIGEST_CHARS).collect(),
         None => "none".to_owned(),
     };
+    let column = match decision.verdict {
+        Verdict::Allow => "",
+        Verdict::Deny => " ",
+    };
     write!(
         to,
-        "{FAINT}{}{FAINT:#} {seq:>8} {} {:<4} {}",
+        "{FAINT}{}{FAINT:#} {seq:>8} {}{column} {:<4} {}",
         time(&decision.time),
         verdict(decision.verdict),
         lane(decision.facts.lane),

@@ -42,6 +42,8 @@ pub struct Replay {
 /// The edit that past decisions are held against.
 struct Against {
     edited: Edited,
+    /// How many findings the documents have.
+    findings: usize,
     key: NamesKey,
 }
 
@@ -123,7 +125,11 @@ impl Against {
         let reading = scan(dir, &Limits::DEFAULT)?;
         let snapshot = Snapshot::build_with_strays(&reading.files, reading.strays);
         let edited = Edited::of(&snapshot, &key).ok_or(AuditError::Edited)?;
-        Ok(Self { edited, key })
+        Ok(Self {
+            edited,
+            findings: snapshot.findings().len(),
+            key,
+        })
     }
 }
 

@@ -282,22 +282,7 @@ fn print_facts(to: &mut impl Write, facts: &Facts) -> Result<(), AuditError> {
         "credential source class",
         &named(&facts.credential_source_class),
     )?;
-    match &facts.case_config {
-        None => row(to, "case config", "none")?,
-        Some(CaseConfig::Fault(fault)) => row(to, "case config", &word(fault))?,
-        Some(CaseConfig::Models(models)) => {
-            for (role, entry) in models {
-                let entry = match entry {
-                    ModelEntry::Falsy => "falsy".into(),
-                    ModelEntry::Malformed => "malformed".into(),
-                    ModelEntry::Pair(provider, model) => {
-                        format!("{}/{}", name(provider), name(model))
-                    }
-                };
-                row(to, "case config", &format!("{}: {entry}", text(role)))?;
-            }
-        }
-    }
+    print_case_config(to, facts.case_config.as_ref())?;
     row(to, "CASE_MODEL_OVERRIDE", &word(&facts.case_model_override))?;
     row(to, "--model", &word(&facts.model_flag))?;
     row(to, "--agent", &word(&facts.agent_flag))?;
@@ -334,6 +319,26 @@ fn print_facts(to: &mut impl Write, facts: &Facts) -> Result<(), AuditError> {
     row(to, "endpoint scope", &scope)?;
     row(to, "Pi's models.json", &word(&local.adapter))?;
     row(to, "served model", &word(&local.served_model))
+}
+
+fn print_case_config(to: &mut impl Write, config: Option<&CaseConfig>) -> Result<(), AuditError> {
+    match config {
+        None => row(to, "case config", "none")?,
+        Some(CaseConfig::Fault(fault)) => row(to, "case config", &word(fault))?,
+        Some(CaseConfig::Models(models)) => {
+            for (role, entry) in models {
+                let entry = match entry {
+                    ModelEntry::Falsy => "falsy".into(),
+                    ModelEntry::Malformed => "malformed".into(),
+                    ModelEntry::Pair(provider, model) => {
+                        format!("{}/{}", name(provider), name(model))
+                    }
+                };
+                row(to, "case config", &format!("{}: {entry}", text(role)))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A name with its closed form, which equal names share.

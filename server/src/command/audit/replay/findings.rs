@@ -15,7 +15,7 @@ use crate::{
         AuditError, Log, Outcome,
         damage::{self, Before, DamageShape},
         json_line,
-        render::{BAD, FAINT, GOOD, STRONG, counted, pair, status, text, time, verdict},
+        render::{BAD, FAINT, GOOD, STRONG, WARNING, counted, pair, status, text, time, verdict},
     },
 };
 
@@ -66,6 +66,8 @@ pub(super) enum Output<'a> {
         #[serde(flatten)]
         counts: &'a Counts,
         edited_policy: Option<String>,
+        /// What is wrong with the edited documents, as `admitd validate` counts it.
+        edited_findings: Option<usize>,
         last_seq: Option<u64>,
         last_hash: Option<&'a str>,
         damage: Option<DamageShape>,
@@ -89,11 +91,11 @@ pub(super) fn head(
 }
 
 pub(super) fn answer_text(answer: &Answer) -> String {
-    let codes: Vec<String> = answer.reasons.iter().map(|code| text(code)).collect();
+    let codes = answer.reasons.iter().map(|code| format!(" {}", text(code)));
     format!(
-        "{} {} ({})",
+        "{}{} ({})",
         verdict(answer.verdict),
-        codes.join(", "),
+        codes.collect::<Vec<_>>().join(","),
         status(answer.admission_status)
     )
 }
@@ -139,6 +141,7 @@ impl Ended<'_> {
             edited_policy: self
                 .against
                 .map(|against| against.edited.digest().to_string()),
+            edited_findings: self.against.map(|against| against.findings),
             last_seq: self.last.as_ref().map(|(seq, _)| *seq),
             last_hash: self.last.as_ref().map(|(_, hash)| hash.as_str()),
             damage: self.damage.map(DamageShape::of),
@@ -169,6 +172,14 @@ impl Ended<'_> {
                     to,
                     "{style}{flips}{style:#} in {decisions} under the policy {policy}"
                 )?;
+                if against.findings > 0 {
+                    let findings = u64::try_from(against.findings).unwrap_or(u64::MAX);
+                    let findings = counted(findings, "finding", "findings");
+                    writeln!(
+                        to,
+                        "  {WARNING}the documents have {findings}{WARNING:#}: see `admitd validate`"
+                    )?;
+                }
                 for change in Change::ALL {
                     let count = counts.changes.get(&change).copied().unwrap_or_default();
                     writeln!(to, "  {count:>8}  {}", describe(change))?;
