@@ -32,6 +32,7 @@ pub mod gate;
 pub mod json;
 pub mod launch;
 pub mod pair;
+mod rendered;
 pub mod secret;
 pub mod snapshot;
 pub mod source_file;

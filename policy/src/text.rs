@@ -7,10 +7,10 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 
 use crate::{
-    document::rendered,
     endpoint,
     escape::any_reading,
     finding::{Excerpt, Finding, FindingCode, Place},
+    rendered::rendered,
     secret::{self, Secret},
 };
 

@@ -102,13 +102,15 @@ async fn nothing_is_passed_over_while_a_refusal_cannot_be_recorded() {
         .await;
     assert_eq!((audit.cursor(), audit.last_seq()), (None, 3));
     fs::rename(&own, &path).unwrap();
-    // What was refused meanwhile is the log's own matter: a gap comes before the rejection.
     crate::until("the rejection", || {
         audit.rejections() == [rejected(2, 2, 1, Code::InvalidArgument)]
     })
     .await;
-    audit.settled(6).await;
     receiver
-        .until("the notes", |ledger| ledger.has_all(3, 5))
+        .until("the rejection", |ledger| ledger.has_all(3, 4))
         .await;
+    audit.settled(5).await;
+    // No request was refused, and no gap says so.
+    assert_eq!(audit.last_seq(), 4);
+    assert_eq!(audit.trail.metrics().refused.get(), 0);
 }

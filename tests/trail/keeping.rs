@@ -15,9 +15,10 @@ use admit_policy::Timestamp;
 use admit_server::audit::{
     LogConfig, Trail,
     chain::{GENESIS, compose},
-    keys::{KeyError, NAMES_KEY_FILE, NamesKey, SIGNING_KEY_FILE, SigningKey, sync_folder},
+    keys::{KeyError, NAMES_KEY_FILE, NamesKey, SIGNING_KEY_FILE, SigningKey},
     log::{Draft, Log, Receipt},
     metrics::TrailMetrics,
+    private::sync_folder,
     record::{Cause, Entry, Retired, Segment},
     recovery::OpenError,
     verify::DamageKind,

@@ -9,7 +9,7 @@ mod front_matter;
 mod outline;
 pub mod work_item;
 
-use alloc::{borrow::ToOwned as _, format, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned as _, format, sync::Arc, vec::Vec};
 
 use crate::{
     finding::{Finding, FindingCode},
@@ -83,11 +83,6 @@ fn decode<'a>(path: &Arc<str>, bytes: &'a [u8]) -> Result<&'a str, Finding> {
         return Err(Finding::whole(FindingCode::ByteOrderMark, path, message));
     }
     Ok(text)
-}
-
-/// What a reader of `markdown` sees, or follows.
-pub(crate) fn rendered(markdown: &str) -> String {
-    outline::rendered(markdown)
 }
 
 /// Findings for every secret and endpoint, anywhere in the document, as written or behind escapes and

@@ -8,6 +8,8 @@ use core::ops::Range;
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
+use crate::rendered::is_inline_end;
+
 /// A top-level block.
 pub(super) enum Block {
     Heading {
@@ -63,32 +65,6 @@ pub(super) fn visible_text(inlines: &[Inline]) -> String {
             InlineKind::Html => "",
         })
         .collect()
-}
-
-/// What a reader of `markdown` sees, or follows: texts with their escapes and entities resolved, code,
-/// and the targets of links.
-pub(super) fn rendered(markdown: &str) -> String {
-    let mut seen = String::new();
-    for event in Parser::new_ext(markdown, Options::empty()) {
-        match event {
-            Event::Text(text) | Event::Code(text) | Event::Html(text) | Event::InlineHtml(text) => {
-                seen.push_str(&text);
-            }
-            Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
-                seen.push(' ');
-                seen.push_str(&dest_url);
-                seen.push(' ');
-            }
-            Event::End(tag) if is_inline_end(tag) => {}
-            Event::End(_) | Event::SoftBreak | Event::HardBreak | Event::Rule => seen.push('\n'),
-            Event::Start(_)
-            | Event::InlineMath(_)
-            | Event::DisplayMath(_)
-            | Event::FootnoteReference(_)
-            | Event::TaskListMarker(_) => {}
-        }
-    }
-    seen
 }
 
 /// The outline of the part of `text` at `body`; places count from the start of `text`.
@@ -294,18 +270,6 @@ fn is_inline(tag: &Tag<'_>) -> bool {
     is_inline_end(tag.to_end())
 }
 
-fn is_inline_end(tag: TagEnd) -> bool {
-    matches!(
-        tag,
-        TagEnd::Emphasis
-            | TagEnd::Strong
-            | TagEnd::Strikethrough
-            | TagEnd::Superscript
-            | TagEnd::Subscript
-            | TagEnd::Link
-            | TagEnd::Image
-    )
-}
 
 #[cfg(test)]
 mod tests {

@@ -26,10 +26,9 @@ use admit_policy::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    keys::{sync_folder, temporary_beside},
     names::Names,
+    private::{make_folder, sync_folder, temporary_beside},
     record,
-    recovery::make_folder,
 };
 
 /// The folder of the bases, within the audit directory.

@@ -13,7 +13,7 @@ use std::{
 use rustix::fs::StatVfsMountFlags;
 
 use super::{
-    keys::{sync_folder, temporary_beside},
+    private::{sync_folder, temporary_beside},
     record::Cause,
     segment::SegmentFile,
 };

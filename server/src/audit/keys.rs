@@ -6,7 +6,7 @@
 use std::{
     fmt, fs,
     io::{self, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -18,6 +18,8 @@ use ring::{
     signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey},
 };
 
+use super::private::{sync_folder, temporary_beside};
+
 /// The file of the signing key, within the audit directory.
 pub const SIGNING_KEY_FILE: &str = "signing-key.pem";
 /// The file of the key behind every `hmac:`, within the audit directory.
@@ -28,7 +30,6 @@ pub const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
 const PEM_START: &str = "-----BEGIN PRIVATE KEY-----";
 const PEM_END: &str = "-----END PRIVATE KEY-----";
 const NAMES_KEY_BYTES: usize = 32;
-const KEY_MODE: u32 = 0o600;
 /// Access for others than the owner.
 const OTHERS_MODE: u32 = 0o077;
 
@@ -258,40 +259,6 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
     })
 }
 
-/// A new private file beside `path`, to be given that name when it is whole.
-///
-/// # Errors
-///
-/// When it cannot be made.
-pub fn temporary_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
-    let temporary = path.with_extension("new");
-    // What a crash left behind may be another name of a file that is in use: it is not truncated.
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(KEY_MODE)
-        .open(&temporary)?;
-    Ok((temporary, file))
-}
-
-/// Makes the name of the file at `path` durable.
-///
-/// # Errors
-///
-/// When its folder cannot be synced.
-pub fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    fs::File::open(folder)?.sync_all()
-}
-
 /// The bytes as lowercase hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
@@ -329,7 +296,7 @@ mod tests {
         let read = SigningKey::load_or_make(&path).unwrap();
         assert_eq!(made.public(), read.public());
         let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, KEY_MODE);
+        assert_eq!(mode & 0o777, 0o600);
         let signature = read.sign(b"message");
         assert!(is_signed(&made.public(), b"message", &signature));
         assert!(!is_signed(&made.public(), b"massage", &signature));

@@ -25,10 +25,11 @@
 //! checkpoints are not.
 //!
 //! Limits: a line has at most 64 KiB; a batch at most [`writer::BATCH_MAX`] entries; at most
-//! [`trail::QUEUE_MAX`] entries wait.
+//! [`queue::QUEUE_MAX`] entries wait.
 //!
-//! In reading order: [`record`], [`chain`], [`segment`], [`damage`], [`verify`]; [`keys`], [`names`], [`closed`],
-//! [`basis`]; [`current`], [`log`], [`recovery`], [`writer`], [`trail`]; [`replay`]. Deliberately absent: spans. They are a
+//! In reading order: [`record`], [`chain`], [`segment`], [`damage`], [`verify`]; [`private`], [`keys`], [`names`], [`closed`],
+//! [`basis`]; [`current`], [`log`], [`recovery`], [`queue`], [`writer`],
+//! [`trail`]; [`replay`]. Deliberately absent: spans. They are a
 //! projection of this log, made by `crate::export`.
 
 pub mod basis;
@@ -40,6 +41,8 @@ pub mod keys;
 pub mod log;
 pub mod metrics;
 pub mod names;
+pub mod private;
+pub mod queue;
 pub mod record;
 pub mod recovery;
 pub mod replay;
@@ -50,7 +53,8 @@ pub mod writer;
 
 use std::{path::PathBuf, time::Duration};
 
-pub use trail::{Refused, Trail, TrailState};
+pub use queue::{Refused, TrailState};
+pub use trail::Trail;
 
 /// The file that says how far a receiver has acknowledged, within the audit directory.
 pub const CURSOR_FILE: &str = "export-cursor.json";

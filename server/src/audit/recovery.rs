@@ -6,9 +6,9 @@
 //! last one. Deliberately absent: any repair of an entry.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -21,8 +21,9 @@ use super::{
     basis::BASES_FOLDER,
     chain::{self, GENESIS, LINE_BYTES_MAX},
     current::{Current, Unwritable, unwritable},
-    keys::{KeyError, NAMES_KEY_FILE, NamesKey, SIGNING_KEY_FILE, SigningKey, sync_folder},
+    keys::{KeyError, NAMES_KEY_FILE, NamesKey, SIGNING_KEY_FILE, SigningKey},
     log::{Draft, Log},
+    private::{FILE_MODE, make_dir, make_folder, sync_folder},
     record::{Cause, Entry, Recovered, Segment},
     segment::{self, Lines, SegmentFile},
     verify::{Checker, Damage, DamageKind, Head, torn_tail},
@@ -33,8 +34,6 @@ use crate::clock;
 const PENDING: &str = "pending";
 /// The folder of torn tails that were set aside.
 const TORN_FOLDER: &str = "torn";
-const DIR_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
 /// Write access for others than the owner.
 const OTHERS_WRITE_MODE: u32 = 0o022;
 
@@ -200,25 +199,6 @@ impl Log {
         }
         Ok(Ok(()))
     }
-}
-
-/// Makes the audit directory and what is above it, for their owner only, unless it is there.
-fn make_dir(dir: &Path) -> io::Result<()> {
-    make(dir, DirBuilder::new().recursive(true))
-}
-
-/// Makes a folder within the audit directory, unless it is there. The audit directory itself is not
-/// made again: this process has not locked that one.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
-    make(folder, &mut DirBuilder::new())
-}
-
-fn make(dir: &Path, builder: &mut DirBuilder) -> io::Result<()> {
-    if dir.try_exists()? {
-        return Ok(());
-    }
-    builder.mode(DIR_MODE).create(dir)?;
-    sync_folder(dir)
 }
 
 fn lock(dir: &Path) -> Result<File, OpenError> {

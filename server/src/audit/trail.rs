@@ -5,7 +5,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,99 +14,17 @@ use tokio::sync::{mpsc, oneshot, watch as channel};
 use super::{
     LogConfig,
     basis::Basis,
-    current::describe,
     keys::NamesKey,
     log::{Draft, Log, Receipt},
     metrics::TrailMetrics,
+    queue::{Job, QUEUE_MAX, Refused, Shared, TrailState},
     record::{Cause, Entry},
     recovery::OpenError,
-    verify::Head,
     writer::TrailWriter,
 };
 
-/// Most entries that wait for the writer.
-pub const QUEUE_MAX: usize = 8192;
-
 /// How long a caller that gave up has to have waited to count as refused.
 const WAIT_MIN: Duration = Duration::from_millis(100);
-
-/// Nothing was recorded, so nothing may be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("nothing can be recorded: {}", describe(self.0))]
-pub struct Refused(pub Cause);
-
-/// Whether the log can be written, and what is durable in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrailState {
-    /// Why not; `None` while it can.
-    pub unwritable: Option<Cause>,
-    /// The last entry that is durable.
-    pub head: Head,
-}
-
-/// One entry on its way to the log.
-pub(super) struct Job {
-    pub(super) draft: Draft,
-    pub(super) basis: Option<Arc<Basis>>,
-    pub(super) reply: oneshot::Sender<Result<Receipt, Refused>>,
-}
-
-/// What the trail and its writer share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    /// When the batch that is being written was begun.
-    busy_since: Mutex<Option<Instant>>,
-    /// Requests that were refused since the last gap entry, and the latest cause.
-    refused: Mutex<Option<(u64, Cause)>>,
-    /// The last entry that a receiver has; `None` when there is no receiver.
-    exported: Mutex<Option<u64>>,
-    pub(super) metrics: TrailMetrics,
-    patience: Duration,
-}
-
-impl Shared {
-    fn is_stalled(&self) -> bool {
-        let busy_since = *self
-            .busy_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        busy_since.is_some_and(|since| since.elapsed() >= self.patience)
-    }
-
-    /// The last entry that a receiver has; `None` when there is no receiver.
-    pub(super) fn exported(&self) -> Option<u64> {
-        *self.exported.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts one request that was refused.
-    pub(super) fn refuse(&self, cause: Cause) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = refused.map_or(0, |(count, _)| count);
-        *refused = Some((count.saturating_add(1), cause));
-        self.metrics.refused.inc();
-    }
-
-    /// The requests that no gap entry names yet, and the latest cause.
-    pub(super) fn refused(&self) -> Option<(u64, Cause)> {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A gap entry names `count` of them now.
-    pub(super) fn named(&self, count: u64) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        *refused = refused
-            .map(|(all, cause)| (all.saturating_sub(count), cause))
-            .filter(|(left, _)| *left > 0);
-    }
-
-    /// Says since when the writer has been with the disk.
-    pub(super) fn set_busy(&self, since: Option<Instant>) {
-        *self
-            .busy_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = since;
-    }
-}
 
 /// A request that waits for its record. A caller that gives up after a while was as good as refused:
 /// it got no answer.
@@ -153,13 +71,7 @@ impl Trail {
         };
         let log = Log::open(config)?;
         let names_key = log.names_key().clone();
-        let shared = Arc::new(Shared {
-            busy_since: Mutex::new(None),
-            refused: Mutex::new(None),
-            exported: Mutex::new(None),
-            metrics,
-            patience,
-        });
+        let shared = Arc::new(Shared::new(metrics, patience));
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let (publish, state) = channel::channel(TrailState {
             unwritable: None,
@@ -225,11 +137,7 @@ impl Trail {
 
     /// A receiver has every entry up to `seq`.
     pub fn exported(&self, seq: u64) {
-        *self
-            .shared
-            .exported
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(seq);
+        self.shared.set_exported(seq);
     }
 
     /// Records `entry`, and the basis that it refers to; returns once both are durable.

@@ -21,8 +21,8 @@ use tokio::sync::{mpsc, watch as channel};
 use super::{
     current::{Unwritable, describe, unwritable},
     log::{Draft, Log, Receipt},
+    queue::{Job, Refused, Shared, TrailState},
     record::{Cause, Entry, Gap},
-    trail::{Job, Refused, Shared, TrailState},
 };
 use crate::clock;
 

@@ -1,0 +1,67 @@
+//! Files and folders of the audit directory: for their owner only, and durable under their names.
+//!
+//! Deliberately absent: what stands in them.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+const DIR_MODE: u32 = 0o700;
+/// Who may read a file: its owner.
+pub(super) const FILE_MODE: u32 = 0o600;
+
+/// Makes the audit directory and what is above it, for their owner only, unless it is there.
+pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+    make(dir, DirBuilder::new().recursive(true))
+}
+
+/// Makes a folder within the audit directory, unless it is there. The audit directory itself is not
+/// made again: this process has not locked that one.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    make(folder, &mut DirBuilder::new())
+}
+
+fn make(dir: &Path, builder: &mut DirBuilder) -> io::Result<()> {
+    if dir.try_exists()? {
+        return Ok(());
+    }
+    builder.mode(DIR_MODE).create(dir)?;
+    sync_folder(dir)
+}
+
+/// A new private file beside `path`, to be given that name when it is whole.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub fn temporary_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
+    let temporary = path.with_extension("new");
+    // What a crash left behind may be another name of a file that is in use: it is not truncated.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(&temporary)?;
+    Ok((temporary, file))
+}
+
+/// Makes the name of the file at `path` durable.
+///
+/// # Errors
+///
+/// When its folder cannot be synced.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
+}
