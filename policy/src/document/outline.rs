@@ -270,7 +270,6 @@ fn is_inline(tag: &Tag<'_>) -> bool {
     is_inline_end(tag.to_end())
 }
 
-
 #[cfg(test)]
 mod tests {
     use alloc::format;
