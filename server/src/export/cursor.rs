@@ -138,7 +138,7 @@ fn is_as_sent(dir: &Path, position: &Position, head: u64) -> io::Result<Result<(
     Ok(match reader::hash_of(dir, sent)? {
         Found::Retired => Ok(()),
         Found::Entry(hash) if hash == *sent_hash => Ok(()),
-        Found::Entry(_) | Found::Nothing => Ok(()),
+        Found::Entry(_) | Found::Nothing => Err(NotAsSent::Another(sent)),
     })
 }
 

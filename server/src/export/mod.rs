@@ -113,7 +113,7 @@ impl Drop for Exporter {
 pub fn hold_retention(trail: &Trail) {
     let head = trail.follow().borrow().head.seq;
     if let Some(seq) = cursor::acknowledged(trail.dir(), trail.stream_id(), head) {
-        let _ = seq;
+        trail.exported(seq);
     }
 }
 
