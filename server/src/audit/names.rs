@@ -1,7 +1,7 @@
 //! Which names and digests stand in the log in clear: those that the policy of the decision has, and
 //! those that the product itself knows. Every other text of a caller stands there as a keyed HMAC.
 //!
-//! [`Names::open`] is the way back, for replay: an HMAC whose name the policy at hand has becomes
+//! [`open`] is the way back, for replay: an HMAC whose name the policy at hand has becomes
 //! that name again, and any other one becomes a text that can equal no name of any policy.
 
 use std::collections::{BTreeMap, BTreeSet};
