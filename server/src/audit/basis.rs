@@ -9,7 +9,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -27,8 +26,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     names::Names,
-    private::{make_folder, sync_folder, temporary_beside},
+    private::{make_folder, replace, sync_folder},
     record,
+    words::same_words,
 };
 
 /// The folder of the bases, within the audit directory.
@@ -139,25 +139,6 @@ enum AuthBridge {
     Unproven,
 }
 
-/// Two enums with the same variants, turned into each other.
-macro_rules! same_words {
-    ($($domain:path => $kept:ident { $($variant:ident,)+ })+) => {
-        $(
-            impl From<$domain> for $kept {
-                fn from(value: $domain) -> Self {
-                    match value { $(<$domain>::$variant => Self::$variant,)+ }
-                }
-            }
-
-            impl From<$kept> for $domain {
-                fn from(value: $kept) -> Self {
-                    match value { $($kept::$variant => Self::$variant,)+ }
-                }
-            }
-        )+
-    };
-}
-
 same_words! {
     decision_record::Branch => Branch { NotDecided, ExternalProviderApproved, LocalProviderRequired, }
     admission::Status => Status { Admitted, Revoked, }
@@ -216,11 +197,7 @@ impl Basis {
             fs::File::open(&path)?.sync_all()?;
             return sync_folder(&path);
         }
-        let (temporary, mut file) = temporary_beside(&path)?;
-        file.write_all(&self.bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        sync_folder(&path)
+        replace(&path, &self.bytes)
     }
 }
 

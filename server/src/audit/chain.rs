@@ -107,7 +107,7 @@ fn split(line: &[u8]) -> Option<(&[u8], &str)> {
 /// Whether `bytes` begin with a whole line whose hash is right, with or without a line feed behind.
 #[must_use]
 pub fn begins_with_whole_line(bytes: &[u8]) -> bool {
-    let end_of_line = [AFTER_HASH.as_bytes()].concat();
+    let end_of_line = AFTER_HASH.as_bytes();
     bytes
         .windows(end_of_line.len())
         .enumerate()

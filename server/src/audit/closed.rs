@@ -15,6 +15,7 @@ use admit_policy::{
 use super::{
     names::{self, Names},
     record,
+    words::same_words,
 };
 
 /// What stands for credential variables of `amazon-bedrock`, and for those that nobody knows.
@@ -44,39 +45,20 @@ pub struct Decided<'a> {
     pub trace: Option<record::Trace>,
 }
 
-/// Two enums with the same variants, one of the domain and one of the log, turned into each other.
-macro_rules! same_words {
-    ($($domain:path => $record:ident { $($variant:ident,)+ })+) => {
-        $(
-            impl From<$domain> for record::$record {
-                fn from(value: $domain) -> Self {
-                    match value { $(<$domain>::$variant => Self::$variant,)+ }
-                }
-            }
-
-            impl From<record::$record> for $domain {
-                fn from(value: record::$record) -> Self {
-                    match value { $(record::$record::$variant => Self::$variant,)+ }
-                }
-            }
-        )+
-    };
-}
-
 same_words! {
-    policy::facts::Lane => Lane { Unspecified, Fake, Real, }
-    policy::facts::Presence => Presence { Unstated, Absent, Present, }
-    policy::facts::ScanTarget => ScanTarget { Unstated, Argv, TaskFile, GeneratedConfig, }
-    policy::facts::FixtureKind => Fixture {
+    policy::facts::Lane => record::Lane { Unspecified, Fake, Real, }
+    policy::facts::Presence => record::Presence { Unstated, Absent, Present, }
+    policy::facts::ScanTarget => record::ScanTarget { Unstated, Argv, TaskFile, GeneratedConfig, }
+    policy::facts::FixtureKind => record::Fixture {
         Unstated, CopiedArtificial, ArtificialOriginal, RealRepository,
     }
-    policy::facts::EndpointScope => EndpointScope { Loopback, Private, Tailnet, Public, }
-    policy::facts::AdapterState => Adapter {
+    policy::facts::EndpointScope => record::EndpointScope { Loopback, Private, Tailnet, Public, }
+    policy::facts::AdapterState => record::Adapter {
         Absent, Valid, Malformed, PairAbsent, OtherEndpoint, ShellCommand,
     }
-    policy::facts::ServedModel => ServedModel { Unstated, NotProbed, Match, Mismatch, }
-    case_config::ConfigFault => ConfigFault { TooLarge, NotUtf8, NotJson, DuplicateKey, NotAnObject, }
-    policy::decide::AdmissionStatus => AdmissionStatus { Admitted, NotAdmitted, NotRequired, }
+    policy::facts::ServedModel => record::ServedModel { Unstated, NotProbed, Match, Mismatch, }
+    case_config::ConfigFault => record::ConfigFault { TooLarge, NotUtf8, NotJson, DuplicateKey, NotAnObject, }
+    policy::decide::AdmissionStatus => record::AdmissionStatus { Admitted, NotAdmitted, NotRequired, }
 }
 
 /// The record of a decision.

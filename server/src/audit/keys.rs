@@ -4,8 +4,7 @@
 //! way to print a private key.
 
 use std::{
-    fmt, fs,
-    io::{self, Write as _},
+    fmt, fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -18,7 +17,7 @@ use ring::{
     signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey},
 };
 
-use super::private::{sync_folder, temporary_beside};
+use super::private::replace;
 
 /// The file of the signing key, within the audit directory.
 pub const SIGNING_KEY_FILE: &str = "signing-key.pem";
@@ -246,14 +245,7 @@ fn read_private(path: &Path) -> Result<Option<String>, KeyError> {
 
 /// Makes a private file in one step: it is there whole, or not at all.
 fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
-    let write = || {
-        let (temporary, mut file) = temporary_beside(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        sync_folder(path)
-    };
-    write().map_err(|source| KeyError::File {
+    replace(path, bytes).map_err(|source| KeyError::File {
         path: path.into(),
         source,
     })

@@ -65,6 +65,13 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// Appends the line of this draft to `to`, behind the line with the hash `prev`; its own hash.
+    fn link(&self, to: &mut Vec<u8>, seq: Option<u64>, prev: &str) -> String {
+        chain::compose(to, self.entry_type, seq, prev, &self.members)
+    }
+}
+
 /// Where an entry stands in the log, durably.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -129,13 +136,7 @@ impl Log {
         for draft in drafts {
             let seq = head.seq.saturating_add(1);
             let start = bytes.len();
-            let hash = chain::compose(
-                &mut bytes,
-                draft.entry_type,
-                Some(seq),
-                &head.hash,
-                &draft.members,
-            );
+            let hash = draft.link(&mut bytes, Some(seq), &head.hash);
             let line_bytes = bytes.len().saturating_sub(start).saturating_sub(1);
             if draft.members.is_empty() || line_bytes > LINE_BYTES_MAX {
                 // No entry is like that; one that were could not be read again.
@@ -269,13 +270,7 @@ impl Log {
             names_key: self.names_key.identity().to_owned(),
         }));
         let mut bytes = Vec::new();
-        let hash = chain::compose(
-            &mut bytes,
-            header.entry_type,
-            None,
-            &self.head.hash,
-            &header.members,
-        );
+        let hash = header.link(&mut bytes, None, &self.head.hash);
         let current = Current::create(segment, &bytes, self.config.free_space_min)?;
         self.head.hash = hash;
         self.current.insert(current).mend().map(|_| ())
@@ -283,13 +278,7 @@ impl Log {
 
     fn append_unnumbered(&mut self, draft: &Draft) -> Result<(), Unwritable> {
         let mut bytes = Vec::new();
-        let hash = chain::compose(
-            &mut bytes,
-            draft.entry_type,
-            None,
-            &self.head.hash,
-            &draft.members,
-        );
+        let hash = draft.link(&mut bytes, None, &self.head.hash);
         self.write(&bytes)?;
         self.head.hash = hash;
         Ok(())

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
-    registry::{Registry, Unit},
+    registry::{Metric, Registry, Unit},
 };
 
 /// Upper bounds of the buckets of the sync latency, in seconds: from a fast disk to one that hangs.
@@ -42,71 +42,85 @@ impl TrailMetrics {
     /// New metrics, registered in `registry`.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            appended: Counter::default(),
-            refused: Counter::default(),
-            sync_seconds: Histogram::new(SYNC_BUCKETS),
-            last_seq: Gauge::default(),
-            writable: Gauge::default(),
-            export_lag_records: Gauge::default(),
-            export_lag_seconds: Gauge::default(),
-            exported: Counter::default(),
-            rejected: Counter::default(),
-            export_failures: Counter::default(),
-        };
         let audit = registry.sub_registry_with_prefix("admit_audit");
-        audit.register(
-            "appended_records",
-            "Entries that were made durable in the audit log",
-            metrics.appended.clone(),
-        );
-        audit.register(
-            "refused_requests",
-            "Requests that were refused because nothing could be recorded",
-            metrics.refused.clone(),
-        );
-        audit.register_with_unit(
-            "sync",
-            "Time that a write and its sync took",
-            Unit::Seconds,
-            metrics.sync_seconds.clone(),
-        );
-        audit.register(
-            "last_seq",
-            "Last sequence number that is durable",
-            metrics.last_seq.clone(),
-        );
-        audit.register(
-            "writable",
-            "Whether the audit log can be written",
-            metrics.writable.clone(),
-        );
-        audit.register(
-            "export_lag_records",
-            "Entries that no receiver has acknowledged yet",
-            metrics.export_lag_records.clone(),
-        );
-        audit.register_with_unit(
-            "export_lag",
-            "Age of the oldest entry that no receiver has acknowledged yet",
-            Unit::Seconds,
-            metrics.export_lag_seconds.clone(),
-        );
-        audit.register(
-            "exported_spans",
-            "Spans that a receiver acknowledged",
-            metrics.exported.clone(),
-        );
-        audit.register(
-            "rejected_spans",
-            "Spans that a receiver refused for good",
-            metrics.rejected.clone(),
-        );
-        audit.register(
-            "export_failures",
-            "Batches that could not be delivered and are sent again",
-            metrics.export_failures.clone(),
-        );
-        metrics
+        Self {
+            appended: registered(
+                audit,
+                "appended_records",
+                "Entries that were made durable in the audit log",
+                Counter::default(),
+            ),
+            refused: registered(
+                audit,
+                "refused_requests",
+                "Requests that were refused because nothing could be recorded",
+                Counter::default(),
+            ),
+            sync_seconds: registered_seconds(
+                audit,
+                "sync",
+                "Time that a write and its sync took",
+                Histogram::new(SYNC_BUCKETS),
+            ),
+            last_seq: registered(
+                audit,
+                "last_seq",
+                "Last sequence number that is durable",
+                Gauge::default(),
+            ),
+            writable: registered(
+                audit,
+                "writable",
+                "Whether the audit log can be written",
+                Gauge::default(),
+            ),
+            export_lag_records: registered(
+                audit,
+                "export_lag_records",
+                "Entries that no receiver has acknowledged yet",
+                Gauge::default(),
+            ),
+            export_lag_seconds: registered_seconds(
+                audit,
+                "export_lag",
+                "Age of the oldest entry that no receiver has acknowledged yet",
+                Gauge::default(),
+            ),
+            exported: registered(
+                audit,
+                "exported_spans",
+                "Spans that a receiver acknowledged",
+                Counter::default(),
+            ),
+            rejected: registered(
+                audit,
+                "rejected_spans",
+                "Spans that a receiver refused for good",
+                Counter::default(),
+            ),
+            export_failures: registered(
+                audit,
+                "export_failures",
+                "Batches that could not be delivered and are sent again",
+                Counter::default(),
+            ),
+        }
     }
+}
+
+/// `metric`, registered under this name.
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// `metric`, registered under this name with the unit of seconds.
+fn registered_seconds<M: Metric + Clone>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    metric: M,
+) -> M {
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
 }

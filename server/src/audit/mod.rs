@@ -49,6 +49,7 @@ pub mod replay;
 pub mod segment;
 pub mod trail;
 pub mod verify;
+mod words;
 pub mod writer;
 
 use std::{path::PathBuf, time::Duration};

@@ -4,14 +4,14 @@
 
 use std::{
     fs::{self, DirBuilder},
-    io,
+    io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 const DIR_MODE: u32 = 0o700;
 /// Who may read a file: its owner.
-pub(super) const FILE_MODE: u32 = 0o600;
+const FILE_MODE: u32 = 0o600;
 
 /// Makes the audit directory and what is above it, for their owner only, unless it is there.
 pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
@@ -51,6 +51,20 @@ pub fn temporary_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
         .mode(FILE_MODE)
         .open(&temporary)?;
     Ok((temporary, file))
+}
+
+/// Puts `bytes` into a private file at `path` in one step, durably: whoever reads it finds the former
+/// file or this one, whole.
+///
+/// # Errors
+///
+/// When it cannot be written; what was there before is still there then.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (temporary, mut file) = temporary_beside(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_folder(path)
 }
 
 /// Makes the name of the file at `path` durable.

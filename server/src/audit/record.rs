@@ -8,6 +8,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::chain::{self, LinkFault, Links};
+pub use super::words::{
+    Adapter, Baseline, Cause, ConfigFault, EndpointScope, Fixture, Lane, Presence, ScanTarget,
+    ServedModel,
+};
+
 /// The version of this schema. A log with another one is not read.
 pub const VERSION: u32 = 1;
 
@@ -29,6 +35,32 @@ pub enum Entry {
     Retired(Retired),
     /// Closes a segment; has no sequence number.
     Checkpoint(Checkpoint),
+}
+
+impl Entry {
+    /// The links and the entry of `line`, which has the hash that it states.
+    ///
+    /// # Errors
+    ///
+    /// When it is no whole link of a chain, or no entry.
+    pub fn read(line: &[u8]) -> Result<(Links, Self), LinkFault> {
+        let links = chain::check(line)?;
+        let entry = serde_json::from_slice(line).map_err(|_| LinkFault::NoEntry)?;
+        Ok((links, entry))
+    }
+
+    /// Whether it has a sequence number.
+    #[must_use]
+    pub fn is_numbered(&self) -> bool {
+        match self {
+            Self::Decision(_)
+            | Self::Gap(_)
+            | Self::Recovered(_)
+            | Self::Rejected(_)
+            | Self::Retired(_) => true,
+            Self::Segment(_) | Self::Checkpoint(_) => false,
+        }
+    }
 }
 
 /// The first line of every segment.
@@ -173,162 +205,6 @@ pub struct Facts {
     pub fake_baseline: Baseline,
     /// What is known of the local provider.
     pub local_provider: LocalProvider,
-}
-
-/// Defines an enum whose variants stand in the log as kebab-case words.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(rename_all = "kebab-case")]
-        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
-    };
-}
-
-words! {
-    /// The lane.
-    Lane {
-        /// Not stated, or not known.
-        Unspecified,
-        /// No model is used.
-        Fake,
-        /// Case runs with a model.
-        Real,
-    }
-}
-
-words! {
-    /// Whether something is there.
-    Presence {
-        /// Nobody looked.
-        Unstated,
-        /// Not there.
-        Absent,
-        /// There.
-        Present,
-    }
-}
-
-words! {
-    /// A place that is searched for secrets.
-    ScanTarget {
-        /// Not stated, or not known.
-        Unstated,
-        /// The arguments.
-        Argv,
-        /// The task file.
-        TaskFile,
-        /// The generated configuration.
-        GeneratedConfig,
-    }
-}
-
-words! {
-    /// The kind of a fixture.
-    Fixture {
-        /// Not stated, or not known.
-        Unstated,
-        /// A copy of an artificial one.
-        CopiedArtificial,
-        /// An artificial one itself.
-        ArtificialOriginal,
-        /// A real repository.
-        RealRepository,
-    }
-}
-
-words! {
-    /// The fake baseline that is declared.
-    Baseline {
-        /// None.
-        Absent,
-        /// One of another run.
-        OtherRun,
-        /// One of the same run.
-        SameRun,
-    }
-}
-
-words! {
-    /// From where an endpoint can be reached.
-    EndpointScope {
-        /// The host itself.
-        Loopback,
-        /// A private network.
-        Private,
-        /// A Tailscale network.
-        Tailnet,
-        /// Anything else.
-        Public,
-    }
-}
-
-words! {
-    /// What Pi's `models.json` holds.
-    Adapter {
-        /// Not there, or not stated.
-        Absent,
-        /// The pair, at the base URL.
-        Valid,
-        /// What Pi cannot read.
-        Malformed,
-        /// No entry for the pair.
-        PairAbsent,
-        /// An entry that points elsewhere.
-        OtherEndpoint,
-        /// A value that runs a shell command.
-        ShellCommand,
-    }
-}
-
-words! {
-    /// Whether the endpoint serves the model.
-    ServedModel {
-        /// Not stated, or not known.
-        Unstated,
-        /// It was not asked.
-        NotProbed,
-        /// It does.
-        Match,
-        /// It does not.
-        Mismatch,
-    }
-}
-
-words! {
-    /// Why a `config.json` cannot be used at all.
-    ConfigFault {
-        /// Too large.
-        TooLarge,
-        /// Not UTF-8.
-        NotUtf8,
-        /// Not JSON.
-        NotJson,
-        /// A key twice in one object.
-        DuplicateKey,
-        /// Not an object.
-        NotAnObject,
-    }
-}
-
-words! {
-    /// Why nothing could be recorded.
-    Cause {
-        /// The file system has less free space than the reserve, or none.
-        NoSpace,
-        /// A write failed.
-        WriteFailed,
-        /// A sync failed.
-        SyncFailed,
-        /// The log's file was deleted or replaced.
-        FileReplaced,
-        /// A new file could not be made.
-        CreateFailed,
-        /// The disk took longer than the patience.
-        Stalled,
-        /// More requests were waiting than there are places.
-        QueueFull,
-    }
 }
 
 /// The result of a search for secrets.

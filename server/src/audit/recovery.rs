@@ -7,8 +7,8 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    io::{self, Read as _, Seek as _, SeekFrom},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -23,10 +23,10 @@ use super::{
     current::{Current, Unwritable, unwritable},
     keys::{KeyError, NAMES_KEY_FILE, NamesKey, SIGNING_KEY_FILE, SigningKey},
     log::{Draft, Log},
-    private::{FILE_MODE, make_dir, make_folder, sync_folder},
+    private::{make_dir, make_folder, replace, sync_folder},
     record::{Cause, Entry, Recovered, Segment},
     segment::{self, Lines, SegmentFile},
-    verify::{Checker, Damage, DamageKind, Head, torn_tail},
+    verify::{Checker, Damage, DamageKind, Head, torn},
 };
 use crate::clock;
 
@@ -242,7 +242,7 @@ fn last_segment(
     let mut header_prev = String::new();
     while let Some(line) = lines.next_line().map_err(directory)? {
         if !line.is_ended {
-            torn_tail(segment, &line).map_err(damaged)?;
+            torn(segment, &line, true).map_err(damaged)?;
             torn_at = Some(line.offset);
             break;
         }
@@ -359,15 +359,7 @@ fn set_aside(dir: &Path, segment: &SegmentFile, offset: u64) -> io::Result<()> {
     make_folder(&folder)?;
     let digest = Digest::of(&tail);
     let aside = folder.join(format!("{}.{offset}.{digest}.{PENDING}", segment.name()));
-    let mut saved = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(FILE_MODE)
-        .open(&aside)?;
-    saved.write_all(&tail)?;
-    saved.sync_all()?;
-    sync_folder(&aside)?;
+    replace(&aside, &tail)?;
     file.set_len(offset)?;
     file.sync_all()
 }

@@ -104,9 +104,7 @@ impl Checker {
         if self.is_closed {
             return Err(DamageKind::AfterCheckpoint);
         }
-        let links = chain::check(bytes)?;
-        let entry: Entry =
-            serde_json::from_slice(bytes).map_err(|_| DamageKind::Line(LinkFault::NoEntry))?;
+        let (links, entry) = Entry::read(bytes)?;
         self.check_header(segment, &entry, &links)?;
         self.check_links(&links)?;
         if let Entry::Checkpoint(checkpoint) = &entry {
@@ -125,34 +123,29 @@ impl Checker {
         entry: &Entry,
         links: &Links,
     ) -> Result<(), DamageKind> {
-        let has_seq = links.seq.is_some();
-        let header = match entry {
-            Entry::Segment(header) => header,
-            Entry::Decision(_)
-            | Entry::Gap(_)
-            | Entry::Recovered(_)
-            | Entry::Rejected(_)
-            | Entry::Retired(_) => {
-                return match (self.header.is_some(), has_seq) {
-                    (false, _) => Err(DamageKind::NoHeader),
-                    (true, false) => Err(DamageKind::SeqMisplaced),
-                    (true, true) => Ok(()),
-                };
+        match (entry, &self.header) {
+            (Entry::Segment(_), Some(_)) => return Err(DamageKind::HeaderMisplaced),
+            (Entry::Segment(_), None) => {}
+            (
+                Entry::Decision(_)
+                | Entry::Gap(_)
+                | Entry::Recovered(_)
+                | Entry::Rejected(_)
+                | Entry::Retired(_)
+                | Entry::Checkpoint(_),
+                found,
+            ) => {
+                if found.is_none() {
+                    return Err(DamageKind::NoHeader);
+                }
             }
-            Entry::Checkpoint(_) => {
-                return match (self.header.is_some(), has_seq) {
-                    (false, _) => Err(DamageKind::NoHeader),
-                    (true, true) => Err(DamageKind::SeqMisplaced),
-                    (true, false) => Ok(()),
-                };
-            }
-        };
-        if self.header.is_some() {
-            return Err(DamageKind::HeaderMisplaced);
         }
-        if has_seq {
+        if links.seq.is_some() != entry.is_numbered() {
             return Err(DamageKind::SeqMisplaced);
         }
+        let Entry::Segment(header) = entry else {
+            return Ok(());
+        };
         if header.version != VERSION {
             return Err(DamageKind::Version(header.version));
         }
@@ -346,8 +339,9 @@ pub fn verify(
     Ok(verified)
 }
 
-/// The length of what stands behind the last line feed, if it can be a torn tail.
-fn torn(segment: &SegmentFile, line: &Line, is_last: bool) -> Result<u64, Damage> {
+/// The length of what stands behind the last line feed, if it can be what a crash left: it is in the
+/// last segment, and no whole entry with something behind it.
+pub(super) fn torn(segment: &SegmentFile, line: &Line, is_last: bool) -> Result<u64, Damage> {
     let kind = if !is_last {
         DamageKind::CutOff
     } else if line.bytes.len() > chain::LINE_BYTES_MAX {
@@ -358,16 +352,6 @@ fn torn(segment: &SegmentFile, line: &Line, is_last: bool) -> Result<u64, Damage
         return Ok(u64::try_from(line.bytes.len()).unwrap_or(u64::MAX));
     };
     Err(Damage::at(segment, line, kind))
-}
-
-/// Whether a tail that no line feed ends can be what a crash left: it is the last of the log and has
-/// no whole entry with something behind it.
-///
-/// # Errors
-///
-/// When it cannot.
-pub fn torn_tail(segment: &SegmentFile, line: &Line) -> Result<u64, Damage> {
-    torn(segment, line, true)
 }
 
 /// Whether the log begins and ends where it should.

@@ -35,6 +35,17 @@ const KEPT_MAX: usize = 1024;
 /// How often retention is looked after.
 const RETIRE_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How long the end of the writer may take.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Waits until `thread` has ended, or `patience` is over.
+pub(crate) fn wait_for_end(thread: &thread::JoinHandle<()>, patience: Duration) {
+    let since = Instant::now();
+    while !thread.is_finished() && since.elapsed() < patience {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Keeps the writer's thread; dropping it waits until what was accepted is written.
 #[derive(Debug)]
 pub struct TrailWriter {
@@ -78,10 +89,7 @@ impl Drop for TrailWriter {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             // A writer that hangs in the disk must not hang the end of the process.
-            let patience = Instant::now();
-            while !thread.is_finished() && patience.elapsed() < RETRY_INTERVAL.saturating_mul(4) {
-                thread::sleep(Duration::from_millis(5));
-            }
+            wait_for_end(&thread, STOP_PATIENCE);
         }
     }
 }
@@ -187,8 +195,6 @@ impl Writing {
         gap: Option<Draft>,
         batch: &mut [Job],
     ) -> Result<(Vec<Receipt>, bool), Unwritable> {
-        // First: nothing is made in a directory that is not this log's.
-        self.log.look()?;
         self.keep_bases(batch)?;
         let has_gap = gap.is_some();
         let started = Instant::now();
@@ -216,12 +222,13 @@ impl Writing {
                 continue;
             }
             looked_at = Some(basis.digest);
-            let dir = self.log.dir();
             let is_kept = self.kept.contains(&basis.digest);
-            if is_kept && basis.is_there(dir).map_err(&failed)? {
+            if is_kept && basis.is_there(self.log.dir()).map_err(&failed)? {
                 continue;
             }
-            basis.keep(dir).map_err(&failed)?;
+            // Nothing is made in a directory that is not this log's.
+            self.log.look()?;
+            basis.keep(self.log.dir()).map_err(&failed)?;
             if self.kept.len() >= KEPT_MAX {
                 self.kept.clear();
             }

@@ -6,9 +6,8 @@
 //! lacks is a finding: the log was cut or rewritten, and what it has now is sent to nobody.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs::File,
+    io::{self, Read as _},
     path::Path,
 };
 
@@ -18,10 +17,9 @@ use super::{
     ExportError,
     reader::{self, Found, Position},
 };
-use crate::audit::{CURSOR_FILE, private::sync_folder};
+use crate::audit::{CURSOR_FILE, private::replace};
 
 const CURSOR_BYTES_MAX: u64 = 4096;
-const CURSOR_MODE: u32 = 0o600;
 
 /// The file as it is written.
 #[derive(Debug, Serialize, Deserialize)]
@@ -153,15 +151,5 @@ pub fn save(dir: &Path, stream_id: &str, position: &Position) -> io::Result<()> 
         stream_id: stream_id.to_owned(),
         position: position.clone(),
     })?;
-    let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(CURSOR_MODE)
-        .open(&temporary)?;
-    file.write_all(&json)?;
-    file.sync_all()?;
-    fs::rename(&temporary, &path)?;
-    sync_folder(&path)
+    replace(&path, &json)
 }

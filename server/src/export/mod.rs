@@ -30,12 +30,7 @@ pub mod reader;
 pub mod receiver;
 pub mod span;
 
-use std::{
-    io,
-    path::PathBuf,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{io, path::PathBuf, thread, time::Duration};
 
 use tokio::sync::watch;
 
@@ -45,7 +40,7 @@ pub use diagnostics::otlp_layer;
 use reader::ReadError;
 use receiver::{Receiver, ReceiverError, Route};
 
-use crate::audit::Trail;
+use crate::audit::{Trail, writer::wait_for_end};
 
 /// How long the end of an export may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -100,10 +95,7 @@ impl Drop for Exporter {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // An export that hangs in the disk must not hang the end of the process.
-            let since = Instant::now();
-            while !thread.is_finished() && since.elapsed() < STOP_PATIENCE {
-                thread::sleep(Duration::from_millis(5));
-            }
+            wait_for_end(&thread, STOP_PATIENCE);
         }
     }
 }

@@ -231,8 +231,7 @@ fn parse(stream_id: &str, segment: &SegmentFile, line: &Line) -> Result<(Links, 
         offset: line.offset,
         source,
     };
-    let links = chain::check(&line.bytes).map_err(damaged)?;
-    let entry = serde_json::from_slice(&line.bytes).map_err(|_| damaged(LinkFault::NoEntry))?;
+    let (links, entry) = Entry::read(&line.bytes).map_err(damaged)?;
     if let Entry::Segment(header) = &entry
         && header.stream_id != stream_id
     {
