@@ -7,8 +7,9 @@ use std::{
 };
 
 use admit_proto::v1::{
-    AdmissionStatus, AdmitRequest, AdmitResponse, GetPolicyRequest, GetPolicyResponse, Lane,
-    Policy, Reason, Verdict, WatchPolicyRequest, WatchPolicyResponse,
+    AdmissionStatus, AdmitRequest, AdmitResponse, CheckEvidenceRequest, CheckEvidenceResponse,
+    GetPermitKeysRequest, GetPermitKeysResponse, GetPolicyRequest, GetPolicyResponse, Lane, Policy,
+    Reason, Verdict, WatchPolicyRequest, WatchPolicyResponse,
     admission_service_server::{AdmissionService, AdmissionServiceServer},
     policy_service_server::{PolicyService, PolicyServiceServer},
 };
@@ -153,6 +154,13 @@ impl AdmissionService for Stub {
         }
         (self.script.admit)(&request).map(Response::new)
     }
+
+    async fn check_evidence(
+        &self,
+        _: Request<CheckEvidenceRequest>,
+    ) -> Result<Response<CheckEvidenceResponse>, Status> {
+        Err(Status::unimplemented("this server judges no evidence"))
+    }
 }
 
 #[tonic::async_trait]
@@ -164,6 +172,13 @@ impl PolicyService for Stub {
         Ok(Response::new(GetPolicyResponse {
             policy: self.script.policy.clone(),
         }))
+    }
+
+    async fn get_permit_keys(
+        &self,
+        _: Request<GetPermitKeysRequest>,
+    ) -> Result<Response<GetPermitKeysResponse>, Status> {
+        Err(Status::unimplemented("this server has no keys"))
     }
 
     type WatchPolicyStream =
@@ -202,6 +217,7 @@ pub(crate) fn allow(request: &AdmitRequest) -> AdmitResponse {
         stream_id: DECISION_ID.into(),
         seq: 7,
         record_hash: "0b".repeat(32),
+        permit: String::new(),
     }
 }
 

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Instant};
 
 use admit_policy::{Digest, Facts, decide};
-use admit_proto::v1::{AdmitRequest, AdmitResponse, admission_service_server::AdmissionService};
+use admit_proto::v1::{
+    AdmitRequest, AdmitResponse, CheckEvidenceRequest, CheckEvidenceResponse,
+    admission_service_server::AdmissionService,
+};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -65,6 +68,13 @@ impl AdmissionService for Admission {
                 return Ok(Response::new(answer::response(answer)));
             }
         }
+    }
+
+    async fn check_evidence(
+        &self,
+        _: Request<CheckEvidenceRequest>,
+    ) -> Result<Response<CheckEvidenceResponse>, Status> {
+        Err(Status::unimplemented("evidence is not judged yet"))
     }
 }
 

@@ -3,8 +3,9 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use admit_proto::v1::{
-    GetPolicyRequest, GetPolicyResponse, PairChanged, WatchPolicyRequest, WatchPolicyResponse,
-    policy_service_server::PolicyService, watch_policy_response::Event,
+    GetPermitKeysRequest, GetPermitKeysResponse, GetPolicyRequest, GetPolicyResponse, PairChanged,
+    WatchPolicyRequest, WatchPolicyResponse, policy_service_server::PolicyService,
+    watch_policy_response::Event,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
@@ -58,6 +59,13 @@ impl PolicyService for PolicyView {
         Ok(Response::new(GetPolicyResponse {
             policy: Some(policy(&state, &standing, now)),
         }))
+    }
+
+    async fn get_permit_keys(
+        &self,
+        _: Request<GetPermitKeysRequest>,
+    ) -> Result<Response<GetPermitKeysResponse>, Status> {
+        Err(Status::unimplemented("there are no permits yet"))
     }
 
     type WatchPolicyStream =

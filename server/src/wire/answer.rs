@@ -65,6 +65,7 @@ pub fn response(decided: Decided) -> v1::AdmitResponse {
         stream_id: decided.stream_id,
         seq: decided.recorded.seq,
         record_hash: decided.recorded.hash,
+        permit: String::new(),
     }
 }
 
