@@ -19,6 +19,7 @@ use crate::{
         record::{Entry, Trace},
     },
     clock,
+    permit::{Keyring, claims::claims},
     store::Store,
     wire::{answer, request::launch, trace::trace},
 };
@@ -27,16 +28,18 @@ use crate::{
 pub(super) struct Admission {
     store: Store,
     trail: Trail,
+    keyring: Keyring,
     /// The names that stand in the log in clear while no policy has been read.
     names_unread: Names,
 }
 
 impl Admission {
-    pub(super) fn new(store: Store, trail: Trail) -> Self {
+    pub(super) fn new(store: Store, trail: Trail, keyring: Keyring) -> Self {
         let names_unread = Names::of(None, trail.names_key().clone());
         Self {
             store,
             trail,
+            keyring,
             names_unread,
         }
     }
@@ -54,6 +57,8 @@ impl AdmissionService for Admission {
         let dry_run = request.dry_run;
         let launch = launch(request).map_err(|violations| failure::request_invalid(&violations))?;
         let asked = Asked {
+            // The bytes do not outlive the observation.
+            case_config: launch.case_config.as_deref().map(Digest::of),
             facts: launch.observe(),
             dry_run,
             trace,
@@ -65,7 +70,8 @@ impl AdmissionService for Admission {
             // is not given: the launch is decided again, under the policy of now.
             let is_overtaken = answer.policy != self.policy() && answer.is_allowed();
             if !is_overtaken {
-                return Ok(Response::new(answer::response(answer)));
+                let permit = self.permit(&asked, &answer)?;
+                return Ok(Response::new(answer::response(answer, permit)));
             }
         }
     }
@@ -81,6 +87,8 @@ impl AdmissionService for Admission {
 /// What was asked.
 struct Asked {
     facts: Facts,
+    /// SHA-256 of the bytes of Case's config.
+    case_config: Option<Digest>,
     dry_run: bool,
     trace: Option<Trace>,
     since: Instant,
@@ -91,6 +99,27 @@ impl Admission {
     fn policy(&self) -> Option<Digest> {
         let state = self.store.state();
         state.loaded.map(|loaded| loaded.snapshot.digest())
+    }
+
+    /// The permit of an answer that has one. It states the record, and so is signed after it.
+    fn permit(&self, asked: &Asked, answer: &answer::Decided) -> Result<Option<String>, Status> {
+        if !answer.has_permit() {
+            return Ok(None);
+        }
+        claims(
+            answer,
+            &asked.facts,
+            asked.case_config,
+            self.keyring.lifetime(),
+        )
+        .and_then(|claims| {
+            let signed = self.keyring.sign(&claims);
+            signed
+                .inspect_err(|fault| tracing::error!("a permit cannot be signed: {fault}"))
+                .ok()
+        })
+        .map(Some)
+        .ok_or_else(failure::permit_unavailable)
     }
 
     /// Decides under the policy in force, and records the decision.
