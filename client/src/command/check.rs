@@ -135,7 +135,7 @@ impl Check {
             Ok(surroundings) => gather(surroundings, launch, deadline).await,
             Err(error) => Err(error),
         };
-        let Gathered { request, notes } = match gathered {
+        let Gathered { request, notes, .. } = match gathered {
             Ok(gathered) => gathered,
             Err(error) => {
                 print::no_facts(json, &error)?;

@@ -2,24 +2,22 @@
 
 use admit_policy::Digest;
 
-use super::{Notes, Surroundings, bounded_file};
+use super::{FileRole, Ledger, Surroundings};
 
 /// The variable that names the file.
 const VARIABLE: &str = "CTO_HARNESS_CASE_MODEL_ADMISSION_FILE";
-/// Largest admission file, in bytes.
-const BYTES_MAX: u64 = 64 * 1024;
 
 /// The digest of the file; `None` when the variable is unset or the file cannot be read.
-pub(super) fn digest(surroundings: &Surroundings, notes: &mut Notes) -> Option<Digest> {
+pub(super) fn digest(surroundings: &Surroundings, ledger: &mut Ledger) -> Option<Digest> {
     let path = surroundings.path(VARIABLE)?;
-    match bounded_file::read(&path, BYTES_MAX) {
+    match ledger.read(&path, FileRole::Admission) {
         Ok(Some(bytes)) => Some(Digest::of(&bytes)),
         Ok(None) => {
-            notes.add(VARIABLE, "names a file that is not there");
+            ledger.note(VARIABLE, "names a file that is not there");
             None
         }
         Err(fault) => {
-            notes.add(VARIABLE, format!("names a file that {}", fault.describe()));
+            ledger.note(VARIABLE, format!("names a file that {}", fault.describe()));
             None
         }
     }
@@ -35,22 +33,22 @@ mod tests {
     fn the_digest_is_that_of_the_bytes() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.json"), b"abc").unwrap();
-        let mut notes = Notes::default();
+        let mut ledger = Ledger::default();
         for path in [folder.path().join("a.json"), "a.json".into()] {
             let surroundings = Surroundings {
                 variables: [(VARIABLE.into(), path.into())].into(),
                 working_dir: folder.path().into(),
                 argv: Vec::new(),
             };
-            assert_eq!(digest(&surroundings, &mut notes), Some(Digest::of(b"abc")));
+            assert_eq!(digest(&surroundings, &mut ledger), Some(Digest::of(b"abc")));
         }
-        assert!(notes.is_empty());
+        assert!(ledger.notes.is_empty());
     }
 
     #[test]
     fn a_file_that_cannot_be_read_has_no_digest_and_a_note() {
         let folder = tempfile::tempdir().unwrap();
-        let large = usize::try_from(BYTES_MAX).unwrap() + 1;
+        let large = usize::try_from(FileRole::Admission.bytes_max()).unwrap() + 1;
         fs::write(folder.path().join("large"), vec![b' '; large]).unwrap();
         for (value, notes_due) in [("", 0), ("missing", 1), (".", 1), ("large", 1)] {
             let surroundings = Surroundings {
@@ -58,9 +56,9 @@ mod tests {
                 working_dir: folder.path().into(),
                 argv: Vec::new(),
             };
-            let mut notes = Notes::default();
-            assert_eq!(digest(&surroundings, &mut notes), None);
-            assert_eq!(notes.into_vec().len(), notes_due, "{value}");
+            let mut ledger = Ledger::default();
+            assert_eq!(digest(&surroundings, &mut ledger), None);
+            assert_eq!(ledger.notes.len(), notes_due, "{value}");
         }
     }
 }

@@ -12,7 +12,7 @@ use rustix::{
 
 /// Why a file that is there was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FileFault {
+pub enum FileFault {
     /// The operating system refuses.
     Unreadable,
     /// It is a folder, a pipe, a device or a socket.
@@ -23,7 +23,8 @@ pub(crate) enum FileFault {
 
 impl FileFault {
     /// The fault, for a person.
-    pub(crate) fn describe(self) -> &'static str {
+    #[must_use]
+    pub fn describe(self) -> &'static str {
         match self {
             Self::Unreadable => "cannot be read",
             Self::NotRegular => "is not a regular file",
@@ -33,7 +34,7 @@ impl FileFault {
 }
 
 /// The content of the file at `path`; `None` when there is no such file.
-pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, FileFault> {
+pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, FileFault> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = match open(path, flags, Mode::empty()) {
         Ok(file) => file,

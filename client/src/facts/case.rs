@@ -2,12 +2,7 @@
 
 use std::path::PathBuf;
 
-use admit_policy::case_config::CONFIG_BYTES_MAX;
-
-use super::{
-    GatherError, Notes, Surroundings,
-    bounded_file::{self, FileFault},
-};
+use super::{FileRole, GatherError, Ledger, Surroundings, bounded_file::FileFault};
 
 /// The variable that overrides the model of every role.
 const OVERRIDE: &str = "CASE_MODEL_OVERRIDE";
@@ -45,22 +40,21 @@ pub(super) fn has_override(surroundings: &Surroundings) -> bool {
 /// be sent.
 pub(super) fn read_config(
     surroundings: &Surroundings,
-    notes: &mut Notes,
+    ledger: &mut Ledger,
 ) -> Result<ConfigFile, GatherError> {
     let Some((variable, folder)) = data_dir(surroundings) else {
-        notes.add(
+        ledger.note(
             "CASE_DATA_DIR",
             "is not set, and neither is XDG_CONFIG_HOME or HOME: Case would find no config.json",
         );
         return Ok(ConfigFile::Unread);
     };
-    let bytes_max = u64::try_from(CONFIG_BYTES_MAX).unwrap_or(u64::MAX);
-    match bounded_file::read(&folder.join("config.json"), bytes_max) {
+    match ledger.read(&folder.join("config.json"), FileRole::CaseConfig) {
         Ok(Some(bytes)) => Ok(ConfigFile::Read(bytes)),
         Ok(None) => Ok(ConfigFile::Absent),
         Err(FileFault::TooLarge) => Err(GatherError::ConfigTooLarge { variable }),
         Err(fault @ (FileFault::Unreadable | FileFault::NotRegular)) => {
-            notes.add(
+            ledger.note(
                 variable,
                 format!("leads to a config.json that {}", fault.describe()),
             );
@@ -70,7 +64,7 @@ pub(super) fn read_config(
 }
 
 /// Case's data folder, and the variable that says so.
-fn data_dir(surroundings: &Surroundings) -> Option<(&'static str, PathBuf)> {
+pub(super) fn data_dir(surroundings: &Surroundings) -> Option<(&'static str, PathBuf)> {
     let below = |variable, folder: &str| {
         surroundings
             .path(variable)
@@ -84,6 +78,8 @@ fn data_dir(surroundings: &Surroundings) -> Option<(&'static str, PathBuf)> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use admit_policy::case_config::CONFIG_BYTES_MAX;
 
     use super::*;
 
@@ -117,14 +113,14 @@ mod tests {
             (vec![home], "3"),
         ] {
             assert_eq!(
-                read_config(&surroundings(&folder, &variables), &mut Notes::default()).unwrap(),
+                read_config(&surroundings(&folder, &variables), &mut Ledger::default()).unwrap(),
                 ConfigFile::Read(content.into()),
                 "{variables:?}"
             );
         }
         let missing = surroundings(&folder, &[("CASE_DATA_DIR", "nowhere"), home]);
         assert_eq!(
-            read_config(&missing, &mut Notes::default()).unwrap(),
+            read_config(&missing, &mut Ledger::default()).unwrap(),
             ConfigFile::Absent
         );
     }
@@ -134,10 +130,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("config.json")).unwrap();
         for variables in [&[("CASE_DATA_DIR", ".")][..], &[]] {
-            let mut notes = Notes::default();
-            let read = read_config(&surroundings(&folder, variables), &mut notes).unwrap();
+            let mut ledger = Ledger::default();
+            let read = read_config(&surroundings(&folder, variables), &mut ledger).unwrap();
             assert_eq!(read, ConfigFile::Unread);
-            assert!(!notes.is_empty());
+            assert!(!ledger.notes.is_empty());
         }
     }
 
@@ -151,7 +147,7 @@ mod tests {
         .unwrap();
         let surroundings = surroundings(&folder, &[("CASE_DATA_DIR", ".")]);
         assert!(matches!(
-            read_config(&surroundings, &mut Notes::default()),
+            read_config(&surroundings, &mut Ledger::default()),
             Err(GatherError::ConfigTooLarge {
                 variable: "CASE_DATA_DIR"
             })

@@ -7,7 +7,7 @@ use admit_policy::{
 };
 use admit_proto::v1::AdmitRequest;
 
-use super::{Notes, Surroundings};
+use super::{Ledger, Surroundings};
 
 /// Most names of other providers that a note shows.
 const FOREIGN_SHOWN_MAX: usize = 16;
@@ -40,8 +40,8 @@ pub(super) fn visible(surroundings: &Surroundings) -> Vec<String> {
     names
 }
 
-/// Notes the names in `request` that are no credentials of its provider.
-pub(super) fn note_foreign(request: &AdmitRequest, notes: &mut Notes) {
+/// Ledger the names in `request` that are no credentials of its provider.
+pub(super) fn note_foreign(request: &AdmitRequest, ledger: &mut Ledger) {
     let names: Vec<&str> = request
         .visible_credentials
         .iter()
@@ -53,7 +53,7 @@ pub(super) fn note_foreign(request: &AdmitRequest, notes: &mut Notes) {
     if !names.is_empty() {
         let names = names.join(", ");
         let message = format!("has what the requested provider does not use: {names}");
-        notes.add("the environment", message);
+        ledger.note("the environment", message);
     }
 }
 

@@ -2,11 +2,10 @@
 //!
 //! Bun, which Case runs on, loads `.env` files of the working directory: they can set any variable
 //! that is unset here, the model override and credentials included. Then nobody knows what the
-//! process would see, and what nobody knows stays unstated.
+//! process would see, and what nobody knows stays unstated. The wrapper refuses besides, to give the
+//! real reason.
 
-use std::{ffi::OsString, io::ErrorKind, path::Path};
-
-use super::{Notes, Surroundings};
+use super::{FileRole, Ledger, RefusalCode, Surroundings, arguments};
 
 /// The files that Bun loads.
 const FILES: [&str; 8] = [
@@ -20,108 +19,81 @@ const FILES: [&str; 8] = [
     ".env.test.local",
 ];
 
-/// The programs that are Case, or Bun that runs it.
-const PROGRAMS: [&str; 3] = ["bun", "case", "ca"];
-
-/// Flags of Bun that load code or configuration, or lead to another working directory.
-const LOADING_FLAGS: [&str; 9] = [
-    "--cwd",
-    "--preload",
-    "-r",
-    "--require",
-    "--import",
-    "--config",
-    "-c",
-    "--eval",
-    "-e",
-];
-
 /// Whether the variables here are those that the process would see.
-pub(super) fn is_environment_known(surroundings: &Surroundings, notes: &mut Notes) -> bool {
-    if surroundings.is_set("BUN_OPTIONS") {
-        notes.add(
+pub(super) fn is_environment_known(surroundings: &Surroundings, ledger: &mut Ledger) -> bool {
+    // Each is looked at, so that each is told.
+    [
+        has_no_bun_options,
+        is_command_known,
+        has_no_bun_config,
+        has_no_dotenv,
+    ]
+    .map(|look| look(surroundings, ledger))
+    .into_iter()
+    .all(|is_known| is_known)
+}
+
+fn has_no_bun_options(surroundings: &Surroundings, ledger: &mut Ledger) -> bool {
+    let is_set = surroundings.is_set("BUN_OPTIONS");
+    if is_set {
+        ledger.note(
             "BUN_OPTIONS",
             "is set: Bun could load other variables, so the environment stays unstated",
         );
-        return false;
+        ledger.refuse(RefusalCode::BunOptionsSet, "BUN_OPTIONS");
     }
-    if surroundings
-        .argv
+    !is_set
+}
+
+fn is_command_known(surroundings: &Surroundings, ledger: &mut Ledger) -> bool {
+    let argv = &surroundings.argv;
+    let loads_file = argv
         .iter()
-        .any(|argument| argument.to_string_lossy().starts_with("--env-file"))
-    {
-        notes.add(
-            "--env-file",
-            "is an argument: it loads other variables, so the environment stays unstated",
-        );
-        return false;
-    }
-    if !is_case_itself(&surroundings.argv) {
-        notes.add(
+        .any(|argument| argument.to_string_lossy().starts_with("--env-file"));
+    let is_known = arguments::is_case_itself(argv) && !loads_file;
+    if !is_known {
+        ledger.note(
             "COMMAND",
-            "is not `bun`, `case` or `ca` itself, or has a flag that loads more: what the process \
-             would see is not known, so the environment stays unstated",
+            "is not `case`, `ca` or `bun` with a script, or has a flag that loads more: what the \
+             process would see is not known, so the environment stays unstated",
         );
-        return false;
+        ledger.refuse(RefusalCode::CommandNotCase, "COMMAND");
     }
-    if may_exist(&surroundings.working_dir.join("bunfig.toml")) {
-        notes.add(
+    is_known
+}
+
+fn has_no_bun_config(surroundings: &Surroundings, ledger: &mut Ledger) -> bool {
+    let path = surroundings.working_dir.join("bunfig.toml");
+    let is_absent = ledger.is_absent(&path, FileRole::BunConfig);
+    if !is_absent {
+        ledger.note(
             "bunfig.toml",
             "in the working directory could load any code, so the environment stays unstated",
         );
-        return false;
+        ledger.refuse(RefusalCode::BunConfigInWorkingDirectory, "bunfig.toml");
     }
-    let is_loaded = FILES
-        .iter()
-        .any(|file| may_exist(&surroundings.working_dir.join(file)));
-    if is_loaded && !loads_none(surroundings) {
-        notes.add(
+    is_absent
+}
+
+fn has_no_dotenv(surroundings: &Surroundings, ledger: &mut Ledger) -> bool {
+    if arguments::loads_no_dotenv(&surroundings.argv) {
+        return true;
+    }
+    let mut are_absent = true;
+    for file in FILES {
+        if !ledger.is_absent(&surroundings.working_dir.join(file), FileRole::Environment) {
+            ledger.refuse(RefusalCode::DotenvInWorkingDirectory, file);
+            are_absent = false;
+        }
+    }
+    if !are_absent {
+        ledger.note(
             ".env",
             "in the working directory could set any variable, so the environment stays unstated: \
              remove it, or start Case as `bun --no-env-file …`",
         );
-        return false;
     }
-    true
-}
-
-/// Whether the command starts Case without anything between that could set a variable, add an argument
-/// or load code. No command at all adds nothing.
-pub(super) fn is_case_itself(argv: &[OsString]) -> bool {
-    let Some((command, arguments)) = argv.split_first() else {
-        return true;
-    };
-    let is_case = Path::new(command)
-        .file_name()
-        .is_some_and(|name| PROGRAMS.iter().any(|program| name == *program));
-    let loads_more = arguments.iter().any(|argument| {
-        let argument = argument.to_string_lossy();
-        let flag = argument.split('=').next().unwrap_or(&argument);
-        LOADING_FLAGS.contains(&flag)
-    });
-    is_case && !loads_more
-}
-
-fn may_exist(path: &Path) -> bool {
-    match path.symlink_metadata() {
-        Ok(_) => true,
-        Err(error) => error.kind() != ErrorKind::NotFound,
-    }
-}
-
-/// Whether the command is Bun with `--no-env-file` before the script. Behind the script the flag
-/// would be the script's, and Case ignores flags that it does not know.
-fn loads_none(surroundings: &Surroundings) -> bool {
-    let Some((command, arguments)) = surroundings.argv.split_first() else {
-        return false;
-    };
-    Path::new(command)
-        .file_name()
-        .is_some_and(|name| name == "bun")
-        && arguments
-            .iter()
-            .take_while(|argument| argument.to_string_lossy().starts_with('-'))
-            .any(|argument| argument == "--no-env-file")
+    are_absent
 }
 
 #[cfg(test)]
@@ -143,9 +115,9 @@ mod tests {
             working_dir: folder.path().into(),
             argv: argv.iter().map(Into::into).collect(),
         };
-        let mut notes = Notes::default();
-        let known = is_environment_known(&surroundings, &mut notes);
-        assert_eq!(known, notes.is_empty());
+        let mut ledger = Ledger::default();
+        let known = is_environment_known(&surroundings, &mut ledger);
+        assert_eq!(known, ledger.notes.is_empty());
         known
     }
 
@@ -177,29 +149,5 @@ mod tests {
             &["case"]
         ));
         assert!(!is_known(None, &[], &["bun", "--env-file", "x", "case.ts"]));
-    }
-
-    #[test]
-    fn only_a_command_that_is_case_itself_shows_what_it_gets() {
-        let argv = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
-        for line in [
-            "bun --no-env-file case/src/index.ts run --task t.json --mode unattended",
-            "/opt/case/bin/ca run -t t.json",
-            "case --fresh",
-        ] {
-            assert!(is_case_itself(&argv(line)), "{line}");
-        }
-        for line in [
-            "env CASE_MODEL_OVERRIDE=x bun --no-env-file case.ts",
-            "sh -c case",
-            "bun --cwd=elsewhere case.ts",
-            "bun --preload ./x.ts case.ts",
-            "bun -r ./x.ts case.ts",
-            "bun --config=x.toml case.ts",
-            "npx case",
-        ] {
-            assert!(!is_case_itself(&argv(line)), "{line}");
-        }
-        assert!(is_case_itself(&[]));
     }
 }

@@ -10,16 +10,21 @@ mod admission_file;
 mod arguments;
 mod bounded_file;
 mod case;
+mod child;
 mod credentials;
 mod dotenv;
 mod endpoint_scope;
 mod launch;
+mod ledger;
 mod outcome;
 mod pi;
+mod read_file;
+mod refusal;
 mod scan;
 mod surroundings;
 mod target_repository;
 mod task_file;
+mod trap;
 mod travel;
 
 use std::time::{Duration, Instant};
@@ -32,12 +37,17 @@ use admit_proto::v1::{
 use tokio::{task, time::timeout};
 
 use case::ConfigFile;
-use outcome::Notes;
+use ledger::Ledger;
 use task_file::TaskFiles;
 
 pub use admit_policy::bounds::{Bound, STAGE_MAX};
+pub use bounded_file::FileFault;
+pub use child::child_environment;
 pub use launch::{Launch, TargetRepositories};
 pub use outcome::{GatherError, Gathered, Note};
+pub use read_file::{FileRole, ReadFile, read_bounded};
+pub use refusal::{Refusal, RefusalCode};
+pub use scan::has_secret;
 pub use surroundings::Surroundings;
 
 /// The variable of the base URL, whose value never leaves this host.
@@ -63,7 +73,7 @@ pub async fn gather(
     // beyond the deadline.
     let scope = task::spawn_blocking(move || endpoint_scope::resolve(base_url.as_deref()?));
     let local = task::spawn_blocking(move || gather_local(&surroundings, &launch));
-    let (mut request, mut notes) = timeout(deadline, local)
+    let mut gathered = timeout(deadline, local)
         .await
         .map_err(|_| GatherError::TimedOut)?
         .map_err(|_| GatherError::BrokeOff)??;
@@ -74,40 +84,38 @@ pub async fn gather(
         Ok(Ok(scope)) => scope,
         Ok(Err(_)) | Err(_) => None,
     };
+    let request = &mut gathered.request;
     if let Some(local_provider) = &mut request.local_provider {
         local_provider.endpoint_scope = wire_scope(scope).into();
         let is_due = request.lane == i32::from(Lane::Real)
             && local_provider.base_url == i32::from(Presence::Present);
         if is_due && scope.is_none() {
-            notes.add(BASE_URL, "has a host that could not be resolved");
+            gathered.notes.push(Note {
+                about: BASE_URL,
+                message: "has a host that could not be resolved".to_owned(),
+            });
         }
     }
-    Ok(Gathered {
-        request,
-        notes: notes.into_vec(),
-    })
+    Ok(gathered)
 }
 
 /// Everything but the scope of the endpoint.
-fn gather_local(
-    surroundings: &Surroundings,
-    launch: &Launch,
-) -> Result<(AdmitRequest, Notes), GatherError> {
-    let mut notes = Notes::default();
+fn gather_local(surroundings: &Surroundings, launch: &Launch) -> Result<Gathered, GatherError> {
+    let mut ledger = Ledger::default();
     let provider = variable_text(surroundings, PROVIDER, Bound::Provider)?;
     let model = variable_text(surroundings, MODEL, Bound::Model)?;
     launch.check()?;
-    let config = case::read_config(surroundings, &mut notes)?;
-    let models = pi::read_models(surroundings, &mut notes);
-    let tasks = task_file::read(surroundings, launch.task_file.as_deref(), &mut notes);
-    let is_environment_known = dotenv::is_environment_known(surroundings, &mut notes);
+    let config = case::read_config(surroundings, &mut ledger)?;
+    let models = pi::read_models(surroundings, &mut ledger);
+    let tasks = task_file::read(surroundings, launch.task_file.as_deref(), &mut ledger);
+    let is_environment_known = dotenv::is_environment_known(surroundings, &mut ledger);
     let has_command = !surroundings.argv.is_empty();
     if !has_command {
-        notes.add("COMMAND", "is not given, so its arguments stay unstated");
+        ledger.note("COMMAND", "is not given, so its arguments stay unstated");
     }
     let generated = GeneratedConfig::search(surroundings, &config, &models);
     if generated.is_secret_in_case_config {
-        notes.add(
+        ledger.note(
             "CASE_DATA_DIR",
             "leads to a config.json with something that looks like a secret; it is not sent",
         );
@@ -118,8 +126,16 @@ fn gather_local(
         (false, false) => Presence::Unspecified,
     };
     let has_flag = |name| arguments::has_flag(&surroundings.argv, name);
-    let shows_flags = has_command && dotenv::is_case_itself(&surroundings.argv);
+    let shows_flags = has_command && arguments::is_case_itself(&surroundings.argv);
     let base_url = surroundings.value(BASE_URL);
+    trap::refuse(surroundings, &mut ledger);
+    pi::refuse(
+        surroundings,
+        &models,
+        (&provider, &model),
+        base_url,
+        &mut ledger,
+    );
     let request = AdmitRequest {
         host: launch.host.clone(),
         run_id: launch.run_id.clone(),
@@ -127,7 +143,7 @@ fn gather_local(
         stage: launch.stage,
         dry_run: launch.dry_run,
         expected_policy_digest: launch.expected_policy.map(text_of).unwrap_or_default(),
-        admission_file_digest: admission_file::digest(surroundings, &mut notes)
+        admission_file_digest: admission_file::digest(surroundings, &mut ledger)
             .map(text_of)
             .unwrap_or_default(),
         credential_source_class: launch.credential_source_class.clone(),
@@ -160,9 +176,15 @@ fn gather_local(
     };
     travel::check(surroundings, &request)?;
     if launch.lane == Lane::Real {
-        credentials::note_foreign(&request, &mut notes);
+        credentials::note_foreign(&request, &mut ledger);
     }
-    Ok((request, notes))
+    Ok(Gathered {
+        request,
+        notes: ledger.notes,
+        files: ledger.files,
+        refusals: refusal::in_order(&ledger.refusals, launch.lane),
+        task_id: tasks.id,
+    })
 }
 
 fn text_of(digest: Digest) -> String {
@@ -221,7 +243,7 @@ fn secret_scan(
         (
             ScanTarget::TaskFile,
             tasks.is_complete,
-            tasks.texts.iter().any(|text| scan::has_secret(text)),
+            tasks.texts.iter().any(|text| has_secret(text)),
         ),
         (
             ScanTarget::GeneratedConfig,

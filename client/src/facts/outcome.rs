@@ -1,8 +1,9 @@
-//! What a gathering ends in: a request with notes, or an error. Neither holds a secret or a path.
+//! What a gathering ends in: a request with all that goes with it, or an error. Neither holds a secret,
+//! and a path only where a file is to be looked at again.
 
 use admit_proto::v1::AdmitRequest;
 
-use super::{BASE_URL, Bound, STAGE_MAX};
+use super::{BASE_URL, Bound, ReadFile, Refusal, STAGE_MAX};
 
 /// The gathered facts.
 #[derive(Clone, Debug)]
@@ -11,6 +12,13 @@ pub struct Gathered {
     pub request: AdmitRequest,
     /// What could not be looked at, and so stayed unstated.
     pub notes: Vec<Note>,
+    /// The files that the facts rest on. Each has to be [unchanged](ReadFile::is_unchanged) still when
+    /// the command is started.
+    pub files: Vec<ReadFile>,
+    /// Why the wrapper does not start the command, whatever the answer is.
+    pub refusals: Vec<Refusal>,
+    /// The id of the one task, by which Case names its event log; `None` when there is no such task.
+    pub task_id: Option<String>,
 }
 
 /// Why a fact stayed unstated. Holds no value and no path.
@@ -20,28 +28,6 @@ pub struct Note {
     pub about: &'static str,
     /// What is the matter with it.
     pub message: String,
-}
-
-/// The notes of one gathering.
-#[derive(Debug, Default)]
-pub(super) struct Notes(Vec<Note>);
-
-impl Notes {
-    pub(super) fn add(&mut self, about: &'static str, message: impl Into<String>) {
-        self.0.push(Note {
-            about,
-            message: message.into(),
-        });
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn into_vec(self) -> Vec<Note> {
-        self.0
-    }
 }
 
 /// Why there is no request to ask. None of these repeats a value.

@@ -4,39 +4,39 @@
 //! way that is not certain, is never taken for valid.
 
 mod schema;
+mod trap;
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::PathBuf};
 
 use admit_policy::json::{self, Node, Value};
 use admit_proto::v1::AdapterState;
 
-use super::{Notes, Surroundings, bounded_file, case::ConfigFile};
+use super::{FileRole, Ledger, Surroundings, case::ConfigFile};
 use schema::{is_provider, items, members, text};
 
-/// Largest `models.json`, in bytes.
-const BYTES_MAX: u64 = 1024 * 1024;
+pub(super) use trap::refuse;
 
 /// Reads the `models.json` that Pi would read.
-pub(super) fn read_models(surroundings: &Surroundings, notes: &mut Notes) -> ConfigFile {
+pub(super) fn read_models(surroundings: &Surroundings, ledger: &mut Ledger) -> ConfigFile {
     if surroundings.is_set("PI_PACKAGE_DIR") {
-        notes.add(
+        ledger.note(
             "PI_PACKAGE_DIR",
             "is set: Pi could read another models.json, so its state stays unstated",
         );
         return ConfigFile::Unread;
     }
     let Some((variable, folder)) = agent_dir(surroundings) else {
-        notes.add(
+        ledger.note(
             "PI_CODING_AGENT_DIR",
             "is not set, and neither is HOME: nobody can tell which models.json Pi would read",
         );
         return ConfigFile::Unread;
     };
-    match bounded_file::read(&folder.join("models.json"), BYTES_MAX) {
+    match ledger.read(&folder.join("models.json"), FileRole::Models) {
         Ok(Some(bytes)) => ConfigFile::Read(bytes),
         Ok(None) => ConfigFile::Absent,
         Err(fault) => {
-            notes.add(
+            ledger.note(
                 variable,
                 format!("leads to a models.json that {}", fault.describe()),
             );
@@ -98,26 +98,41 @@ fn judge_pair(root: &Node, provider: &str, model: &str, base_url: Option<&OsStr>
     let entry = root
         .get("providers")
         .and_then(|providers| providers.get(provider));
-    let models: Vec<&Node> = entry
-        .and_then(|entry| items(entry.get("models")?))
-        .unwrap_or_default()
-        .iter()
-        .filter(|definition| text(definition, "id") == Some(model))
-        .collect();
-    if models.is_empty() {
+    let Some(entry) = entry.filter(|entry| definitions(entry, model).next().is_some()) else {
         return AdapterState::PairAbsent;
-    }
-    // Where an id is there twice, each has to lead to the base URL.
-    let leads_there = models.iter().all(|definition| {
-        let url = text(definition, "baseUrl").or_else(|| text(entry?, "baseUrl"));
-        url.zip(base_url)
-            .is_some_and(|(url, base_url)| trimmed(url.as_bytes()) == trimmed(base_url.as_bytes()))
-    });
-    if leads_there {
+    };
+    if endpoints(entry, model).all(|url| is_endpoint(url, base_url)) {
         AdapterState::Valid
     } else {
         AdapterState::OtherEndpoint
     }
+}
+
+/// The models of the entry with this id; Pi keeps all of them.
+fn definitions<'a>(entry: &'a Node, model: &'a str) -> impl Iterator<Item = &'a Node> {
+    entry
+        .get("models")
+        .and_then(items)
+        .unwrap_or_default()
+        .iter()
+        .filter(move |definition| text(definition, "id") == Some(model))
+}
+
+/// Every endpoint that the entry could lead the model to, `None` where it names none: that of each
+/// definition, or else of the provider, and that of an override, which Pi is not known to take.
+fn endpoints<'a>(entry: &'a Node, model: &'a str) -> impl Iterator<Item = Option<&'a str>> {
+    let own = definitions(entry, model)
+        .map(|definition| text(definition, "baseUrl").or_else(|| text(entry, "baseUrl")));
+    let overriding = entry
+        .get("modelOverrides")
+        .and_then(|overrides| overrides.get(model)?.get("baseUrl"))
+        .map(|url| url.as_str());
+    own.chain(overriding)
+}
+
+fn is_endpoint(url: Option<&str>, base_url: Option<&OsStr>) -> bool {
+    url.zip(base_url)
+        .is_some_and(|(url, base_url)| trimmed(url.as_bytes()) == trimmed(base_url.as_bytes()))
 }
 
 fn trimmed(url: &[u8]) -> &[u8] {
@@ -306,7 +321,7 @@ mod tests {
                 argv: Vec::new(),
             };
             assert_eq!(
-                read_models(&surroundings, &mut Notes::default()),
+                read_models(&surroundings, &mut Ledger::default()),
                 ConfigFile::Read(content.into())
             );
         }
@@ -330,10 +345,10 @@ mod tests {
                 working_dir: folder.path().into(),
                 argv: Vec::new(),
             };
-            let mut notes = Notes::default();
-            let file = read_models(&surroundings, &mut notes);
+            let mut ledger = Ledger::default();
+            let file = read_models(&surroundings, &mut ledger);
             assert_eq!(judge(&file, "p", "m", None), due);
-            assert_eq!(notes.is_empty(), due == AdapterState::Absent);
+            assert_eq!(ledger.notes.is_empty(), due == AdapterState::Absent);
         }
     }
 }

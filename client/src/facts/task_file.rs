@@ -1,14 +1,17 @@
-//! The task files of the launch, and the prose beside them, read to be searched. They never travel.
+//! The task files of the launch, and the prose beside them, read to be searched. They never travel, and
+//! neither does the id of the task, by which Case names what it leaves behind.
 
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
 };
 
-use super::{Notes, Surroundings, arguments, bounded_file};
+use admit_policy::json;
 
-/// Largest task file, in bytes.
-const BYTES_MAX: u64 = 1024 * 1024;
+use super::{FileRole, Ledger, RefusalCode, Surroundings, arguments};
+
+/// Longest id of a task, in bytes. It becomes the name of a folder.
+const ID_BYTES_MAX: usize = 128;
 
 /// The task files of a launch.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub(super) struct TaskFiles {
     pub(super) texts: Vec<String>,
     /// Whether these are all of them.
     pub(super) is_complete: bool,
+    /// The id of the one task; `None` when there is not exactly one that Case could run.
+    pub(super) id: Option<String>,
 }
 
 /// Reads the task file that the caller states and every one that the command names, each with the
@@ -24,50 +29,82 @@ pub(super) struct TaskFiles {
 pub(super) fn read(
     surroundings: &Surroundings,
     stated: Option<&Path>,
-    notes: &mut Notes,
+    ledger: &mut Ledger,
 ) -> TaskFiles {
-    let mut named: Vec<PathBuf> = stated.map(Path::to_path_buf).into_iter().collect();
-    named.extend(arguments::named_tasks(&surroundings.argv));
-    if named.is_empty() {
-        notes.add("--task", "is not given and the command names no task file");
+    let mut named: Vec<PathBuf> = Vec::new();
+    for path in stated
+        .map(Path::to_path_buf)
+        .into_iter()
+        .chain(arguments::named_tasks(&surroundings.argv))
+    {
+        let path = surroundings.working_dir.join(path);
+        if !named.contains(&path) {
+            named.push(path);
+        }
     }
     let mut tasks = TaskFiles {
         is_complete: !named.is_empty(),
         texts: Vec::new(),
+        id: None,
     };
-    for path in named {
-        let path = surroundings.working_dir.join(path);
-        tasks.add(&path, true, notes);
-        for prose in prose_of(&path) {
-            tasks.add(&prose, false, notes);
+    if named.is_empty() {
+        ledger.note("--task", "is not given and the command names no task file");
+        return tasks;
+    }
+    for path in &named {
+        let text = tasks.add(path, FileRole::Task, ledger);
+        if named.len() == 1 {
+            tasks.id = text.as_deref().and_then(id_of);
         }
+        tasks.texts.extend(text);
+        for prose in prose_of(path) {
+            let text = tasks.add(&prose, FileRole::TaskProse, ledger);
+            tasks.texts.extend(text);
+        }
+    }
+    if tasks.id.is_none() {
+        ledger.refuse(RefusalCode::TaskInvalid, "--task");
     }
     tasks
 }
 
 impl TaskFiles {
-    fn add(&mut self, path: &Path, is_required: bool, notes: &mut Notes) {
-        let fault = match bounded_file::read(path, BYTES_MAX) {
-            Ok(None) if !is_required => return,
+    /// The text of the file; the search is incomplete without it.
+    fn add(&mut self, path: &Path, role: FileRole, ledger: &mut Ledger) -> Option<String> {
+        let fault = match ledger.read(path, role) {
+            Ok(None) if role == FileRole::TaskProse => return None,
             Ok(None) => "is not there",
             Err(fault) => fault.describe(),
             // A text of another encoding would hide everything from a search.
             Ok(Some(bytes)) => match String::from_utf8(bytes) {
-                Ok(text) if !text.contains('\0') => {
-                    self.texts.push(text);
-                    return;
-                }
+                Ok(text) if !text.contains('\0') => return Some(text),
                 Ok(_) | Err(_) => "is not a text in UTF-8",
             },
         };
         self.is_complete = false;
-        let which = if is_required {
-            "the task file"
-        } else {
-            "the Markdown beside the task file"
-        };
-        notes.add("--task", format!("was not searched: {which} {fault}"));
+        ledger.note(
+            "--task",
+            format!("was not searched: {} {fault}", role.describe()),
+        );
+        None
     }
+}
+
+/// The id in a task file, if it has all that Case needs of one. A repeated key is an error: Case would
+/// take the last in silence.
+fn id_of(text: &str) -> Option<String> {
+    let root = json::parse(text).ok()?;
+    let text_of = |key| root.get(key)?.as_str().filter(|text| !text.is_empty());
+    for key in ["status", "created", "repo"] {
+        text_of(key)?;
+    }
+    text_of("id").filter(|id| is_id(id)).map(str::to_owned)
+}
+
+/// Whether `id` can be the name of a folder and of nothing else.
+fn is_id(id: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_allowed) && id != "." && id != ".."
 }
 
 /// Where the prose of a task may be: `x.md` beside `x.task.json`, and `y.md` beside `y.json`.
@@ -101,9 +138,9 @@ mod tests {
             working_dir: folder.into(),
             argv: argv.iter().map(Into::into).collect(),
         };
-        let mut notes = Notes::default();
-        let tasks = read(&surroundings, stated.map(Path::new), &mut notes);
-        (tasks, notes.into_vec().len())
+        let mut ledger = Ledger::default();
+        let tasks = read(&surroundings, stated.map(Path::new), &mut ledger);
+        (tasks, ledger.notes.len())
     }
 
     #[test]
@@ -149,5 +186,67 @@ mod tests {
         }
         let (tasks, _) = read_in(folder.path(), Some("good.json"), &[]);
         assert!(tasks.is_complete);
+    }
+
+    #[test]
+    fn the_id_of_a_task_is_bounded() {
+        let task =
+            |id: &str| format!(r#"{{"id":{id},"status":"active","created":"c","repo":"r"}}"#);
+        let longest = "a".repeat(ID_BYTES_MAX);
+        for id in ["t1", "A-z_0.9", ".x", &longest] {
+            assert_eq!(id_of(&task(&format!("\"{id}\""))).as_deref(), Some(id));
+        }
+        let longer = format!("\"{longest}a\"");
+        for id in [
+            r#""""#, r#"".""#, r#""..""#, r#""a/b""#, r#""a b""#, r#""é""#, "1", "null", &longer,
+        ] {
+            assert_eq!(id_of(&task(id)), None, "{id}");
+        }
+        for text in [
+            "",
+            "[]",
+            r#"{"id":"t1"}"#,
+            r#"{"id":"t1","status":"active","created":"c"}"#,
+            r#"{"id":"t1","status":"active","created":"c","repo":""}"#,
+            r#"{"id":"t1","status":"","created":"c","repo":"r"}"#,
+            r#"{"id":"t1","status":"active","created":1,"repo":"r"}"#,
+            r#"{"id":"t0","id":"t1","status":"active","created":"c","repo":"r"}"#,
+            r#"{"status":"active","created":"c","repo":"r"}"#,
+        ] {
+            assert_eq!(id_of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_task_has_an_id_and_anything_else_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = r#"{"id":"t1","status":"active","created":"c","repo":"r"}"#;
+        fs::write(folder.path().join("a.json"), task).unwrap();
+        fs::write(folder.path().join("b.json"), task).unwrap();
+        fs::write(folder.path().join("bad.json"), "{}").unwrap();
+        for (stated, argv, id) in [
+            (Some("a.json"), &["case"][..], Some("t1")),
+            (Some("a.json"), &["case", "--task", "./a.json"], Some("t1")),
+            (None, &["case", "--task=a.json"], Some("t1")),
+            (Some("a.json"), &["case", "--task", "b.json"], None),
+            (None, &["case", "--task", "bad.json"], None),
+            (None, &["case", "--task", "missing.json"], None),
+        ] {
+            let surroundings = Surroundings {
+                variables: [].into(),
+                working_dir: folder.path().into(),
+                argv: argv.iter().map(Into::into).collect(),
+            };
+            let mut ledger = Ledger::default();
+            let tasks = read(&surroundings, stated.map(Path::new), &mut ledger);
+            assert_eq!(tasks.id.as_deref(), id, "{stated:?} {argv:?}");
+            let codes: Vec<_> = ledger.refusals.iter().map(|refusal| refusal.code).collect();
+            let due = if id.is_some() {
+                vec![]
+            } else {
+                vec![RefusalCode::TaskInvalid]
+            };
+            assert_eq!(codes, due, "{stated:?} {argv:?}");
+        }
     }
 }
