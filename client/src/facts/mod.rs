@@ -8,7 +8,7 @@
 
 mod admission_file;
 mod arguments;
-mod bounded_file;
+pub mod bounded_file;
 mod case;
 mod credentials;
 mod dotenv;
@@ -38,6 +38,7 @@ use task_file::TaskFiles;
 pub use admit_policy::bounds::{Bound, STAGE_MAX};
 pub use launch::{Launch, TargetRepositories};
 pub use outcome::{GatherError, Gathered, Note};
+pub use scan::has_secret;
 pub use surroundings::Surroundings;
 
 /// The variable of the base URL, whose value never leaves this host.
@@ -221,7 +222,7 @@ fn secret_scan(
         (
             ScanTarget::TaskFile,
             tasks.is_complete,
-            tasks.texts.iter().any(|text| scan::has_secret(text)),
+            tasks.texts.iter().any(|text| has_secret(text)),
         ),
         (
             ScanTarget::GeneratedConfig,

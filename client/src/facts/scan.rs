@@ -40,7 +40,8 @@ const SECRET_KEYS: [&str; 20] = [
 ];
 
 /// Whether `text`, as written or with its escapes resolved, has something that looks like a secret.
-pub(super) fn has_secret(text: &str) -> bool {
+#[must_use]
+pub fn has_secret(text: &str) -> bool {
     any_reading(text, secret::is_present)
 }
 
