@@ -196,7 +196,7 @@ impl Stamp {
                 }
             },
             dry_run: response.dry_run,
-            record: record(response)?,
+            record: record(&response.stream_id, response.seq, &response.record_hash)?,
         })
     }
 }
@@ -316,12 +316,11 @@ pub(crate) fn time(time: &WireTimestamp) -> Option<Timestamp> {
 }
 
 /// Where an answer is recorded. One that is not was never given.
-fn record(response: &AdmitResponse) -> Result<Record, AskError> {
-    let hash = Digest::parse(&response.record_hash);
-    match hash {
-        Some(hash) if is_uuid(&response.stream_id) && response.seq > 0 => Ok(Record {
-            stream_id: response.stream_id.clone(),
-            seq: response.seq,
+pub(crate) fn record(stream_id: &str, seq: u64, hash: &str) -> Result<Record, AskError> {
+    match Digest::parse(hash) {
+        Some(hash) if is_uuid(stream_id) && seq > 0 => Ok(Record {
+            stream_id: stream_id.to_owned(),
+            seq,
             hash,
         }),
         Some(_) | None => Err(AskError::Malformed("it was not recorded")),
@@ -339,7 +338,7 @@ pub(crate) fn digest(text: &str) -> Result<Option<Digest>, AskError> {
 }
 
 /// Whether `id` is a version 7 UUID in its canonical lowercase form.
-fn is_decision_id(id: &str) -> bool {
+pub(crate) fn is_decision_id(id: &str) -> bool {
     is_uuid(id) && id.as_bytes().get(14) == Some(&b'7')
 }
 

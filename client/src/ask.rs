@@ -7,8 +7,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use admit_permit::KeySet;
 use admit_proto::v1::{
-    AdmitRequest, GetPermitKeysRequest, GetPolicyRequest, Policy, WatchPolicyRequest,
-    admission_service_client::AdmissionServiceClient, policy_service_client::PolicyServiceClient,
+    AdmitRequest, CheckEvidenceRequest, GetPermitKeysRequest, GetPolicyRequest, Policy,
+    WatchPolicyRequest, admission_service_client::AdmissionServiceClient,
+    policy_service_client::PolicyServiceClient,
 };
 use hyper_util::rt::TokioIo;
 use tokio::{net::UnixStream, time::timeout};
@@ -26,6 +27,7 @@ use crate::{
     answer::Answer,
     endpoint::{Address, Endpoint},
     failure::AskError,
+    judgment::Judgment,
     policy,
     watch::Watch,
 };
@@ -65,7 +67,7 @@ impl Client {
     }
 
     /// States the caller's place in a trace (a W3C `traceparent`) with every launch that is asked
-    /// about; the record of the answer then appears there. A text that cannot be one is not stated.
+    /// about and all evidence; the record of the answer then appears there. A text that cannot be one is not stated.
     #[must_use]
     pub fn in_trace(mut self, trace_parent: &str) -> Self {
         let is_possible = trace_parent.len() <= TRACE_PARENT_BYTES_MAX
@@ -85,15 +87,26 @@ impl Client {
         let mut service = AdmissionServiceClient::new(self.channel()?)
             .max_encoding_message_size(REQUEST_BYTES_MAX)
             .max_decoding_message_size(ANSWER_BYTES_MAX);
-        let mut asked = tonic::Request::new(request.clone());
-        asked.set_timeout(self.deadline);
-        if let Some(trace_parent) = &self.trace_parent {
-            asked
-                .metadata_mut()
-                .insert("traceparent", trace_parent.clone());
-        }
+        let asked = self.traced(request.clone());
         let response = self.within(service.admit(asked)).await?;
         Answer::verify(&request, response)
+    }
+
+    /// Hands in the evidence of a finished run.
+    ///
+    /// # Errors
+    ///
+    /// Whenever there is no well-formed judgment within the deadline: the evidence is not accepted.
+    pub async fn check_evidence(
+        &mut self,
+        request: CheckEvidenceRequest,
+    ) -> Result<Judgment, AskError> {
+        let mut service = AdmissionServiceClient::new(self.channel()?)
+            .max_encoding_message_size(REQUEST_BYTES_MAX)
+            .max_decoding_message_size(ANSWER_BYTES_MAX);
+        let asked = self.traced(request.clone());
+        let response = self.within(service.check_evidence(asked)).await?;
+        Judgment::verify(&request, response)
     }
 
     /// The policy in force, as the server describes it. Its texts are safe to show; a pair whose
@@ -155,6 +168,18 @@ impl Client {
         asked.set_timeout(self.deadline);
         let response = self.within(health.check(asked)).await?;
         Ok(ServingStatus::try_from(response.status) == Ok(ServingStatus::Serving))
+    }
+
+    /// A request with the deadline and the caller's place in a trace.
+    fn traced<T>(&self, message: T) -> tonic::Request<T> {
+        let mut asked = tonic::Request::new(message);
+        asked.set_timeout(self.deadline);
+        if let Some(trace_parent) = &self.trace_parent {
+            asked
+                .metadata_mut()
+                .insert("traceparent", trace_parent.clone());
+        }
+        asked
     }
 
     /// What `call` answers within the deadline.

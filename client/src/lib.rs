@@ -5,11 +5,12 @@
 //! - [`endpoint`]: where the server is
 //! - [`ask`], [`failure`]: the client of every call, and every way in which a call fails
 //! - [`answer`]: ALLOW, which exists only after verification, and DENY
+//! - [`judgment`]: what is made of the evidence of a run, accepted only after verification
 //! - [`watch`]: the changes of the policy
 //! - [`facts`]: what there is to know about a launch, gathered from what surrounds it
 //!
-//! Deliberately absent: any retry, any cached answer, any way to build an ALLOW but from a verified
-//! answer.
+//! Deliberately absent: any retry, any cached answer, any way to build an ALLOW or an ACCEPTED but
+//! from a verified answer.
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod ask;
 pub mod endpoint;
 pub mod facts;
 pub mod failure;
+pub mod judgment;
 mod policy;
 mod shown;
 pub mod watch;
@@ -27,4 +29,5 @@ pub use answer::{Allowed, Answer, Denied, Record};
 pub use ask::Client;
 pub use endpoint::{Endpoint, EndpointError};
 pub use failure::{AskError, FieldViolation};
+pub use judgment::{Accepted, Judgment, Rejected};
 pub use watch::Watch;

@@ -1,7 +1,7 @@
 //! Reads a file that may be anything: never more than its bound, never a device, never a wait.
 //!
 //! A pipe is opened without waiting for its other end, and refused like everything that is not a
-//! regular file.
+//! regular file. A link is followed, unless the reader says that there must be none.
 
 use std::{fs::File, io::Read as _, path::Path};
 
@@ -33,14 +33,32 @@ impl FileFault {
     }
 }
 
-/// The content of the file at `path`; `None` when there is no such file.
-pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, FileFault> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+/// The content of the file at `path`, up to `bytes_max` bytes; `None` when there is no such file.
+///
+/// # Errors
+///
+/// When it is there and was not read to its end.
+pub fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, FileFault> {
+    read_with(path, bytes_max, OFlags::empty())
+}
+
+/// As [`read`], where a link at `path` itself is no regular file.
+///
+/// # Errors
+///
+/// When it is there and was not read to its end.
+pub fn read_unlinked(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, FileFault> {
+    read_with(path, bytes_max, OFlags::NOFOLLOW)
+}
+
+fn read_with(path: &Path, bytes_max: u64, more: OFlags) -> Result<Option<Vec<u8>>, FileFault> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY | more;
     let file = match open(path, flags, Mode::empty()) {
         Ok(file) => file,
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-        // Opening a socket fails so.
+        // Opening a socket fails so, and a link that must not be followed.
         Err(Errno::NXIO) => return Err(FileFault::NotRegular),
+        Err(Errno::LOOP) if more.contains(OFlags::NOFOLLOW) => return Err(FileFault::NotRegular),
         Err(_) => return Err(FileFault::Unreadable),
     };
     let stat = fstat(&file).map_err(|_| FileFault::Unreadable)?;
@@ -78,6 +96,11 @@ mod tests {
             Ok(Some(b"12345".to_vec()))
         );
         assert_eq!(read(&path, 4), Err(FileFault::TooLarge));
+        assert_eq!(read_unlinked(&path, 5), Ok(Some(b"12345".to_vec())));
+        assert_eq!(
+            read_unlinked(&folder.path().join("link"), 5),
+            Err(FileFault::NotRegular)
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 mod admission_file;
 mod arguments;
-mod bounded_file;
+pub mod bounded_file;
 mod case;
 mod child;
 mod credentials;
@@ -45,7 +45,7 @@ pub use bounded_file::FileFault;
 pub use child::child_environment;
 pub use launch::{Launch, TargetRepositories};
 pub use outcome::{GatherError, Gathered, Note};
-pub use read_file::{FileRole, ReadFile, read_bounded};
+pub use read_file::{FileRole, ReadFile};
 pub use refusal::{Refusal, RefusalCode};
 pub use scan::has_secret;
 pub use surroundings::Surroundings;

@@ -10,7 +10,7 @@ use std::{
 
 use admit_policy::{Digest, case_config::CONFIG_BYTES_MAX};
 
-use super::bounded_file::{self, FileFault};
+use super::bounded_file;
 
 /// What a file is to a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,16 +97,6 @@ impl ReadFile {
 pub(super) fn is_absent(path: &Path) -> bool {
     path.symlink_metadata()
         .is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
-}
-
-/// The content of the file at `path`, never more than `bytes_max`; `None` when there is no file. Never
-/// waits for a device or a pipe.
-///
-/// # Errors
-///
-/// When there is something that is not a regular file, is larger, or cannot be read.
-pub fn read_bounded(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, FileFault> {
-    bounded_file::read(path, bytes_max)
 }
 
 #[cfg(test)]
