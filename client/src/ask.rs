@@ -1,34 +1,33 @@
-//! The client of every call.
+//! The client of every call, and the choice among endpoints.
 //!
-//! One call, one deadline, no retry. Whatever goes wrong is an [`AskError`], and an error never
-//! starts anything.
+//! One call, one deadline. An endpoint that says nothing about the launch is passed over and the
+//! next one is asked within what remains; whatever a server does say is final. No endpoint is asked
+//! twice in one call. Whatever goes wrong is an [`AskError`], and an error never starts anything.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use admit_permit::KeySet;
 use admit_proto::v1::{
     AdmitRequest, CheckEvidenceRequest, GetPermitKeysRequest, GetPolicyRequest, Policy,
     WatchPolicyRequest, admission_service_client::AdmissionServiceClient,
-    policy_service_client::PolicyServiceClient,
+    admission_service_server::SERVICE_NAME as ADMISSION,
+    policy_service_client::PolicyServiceClient, policy_service_server::SERVICE_NAME as POLICY,
 };
-use hyper_util::rt::TokioIo;
-use tokio::{net::UnixStream, time::timeout};
-use tonic::{
-    Status,
-    metadata::AsciiMetadataValue,
-    transport::{Channel, Endpoint as TonicEndpoint, Uri},
-};
+use tokio::time::{Instant, timeout};
+use tonic::{Status, metadata::AsciiMetadataValue, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
-use tower::service_fn;
 
 use crate::{
     answer::Answer,
-    endpoint::{Address, Endpoint},
-    failure::AskError,
+    endpoint::{Endpoint, Endpoints},
+    failure::{AskError, PassedOver},
+    follow::Following,
     judgment::Judgment,
     policy,
+    route::{Route, unpanicked},
+    tls::Tls,
     watch::Watch,
 };
 
@@ -40,30 +39,73 @@ const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 const POLICY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Longest `traceparent`, in bytes; a later version may be longer than today's 55.
 const TRACE_PARENT_BYTES_MAX: usize = 128;
-/// How often an open connection is asked whether it lives, and how long it may take to say so.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client of one server. It connects with its first call.
+/// A client of one server, or of several that decide under the same policy. It connects with its
+/// first call.
+///
+/// Each call has one deadline. With several endpoints, a call goes first to the one that answered
+/// last, then to the others in their stated order. Each is asked for its health and, if it is
+/// serving, for the answer, and has for both the time that remains divided by the number of
+/// endpoints not asked yet: of two endpoints, the first has half of the deadline. It is passed over
+/// when it
+///
+/// - cannot be reached, cannot prove who it is, or breaks the connection,
+/// - has not answered in its time,
+/// - is not serving, or knows nothing of its health, or
+/// - fails with `UNAVAILABLE` or `RESOURCE_EXHAUSTED`.
+///
+/// Everything else is final: a DENY, any other failure, and whatever is malformed. A single endpoint
+/// has all of the time and is not asked for its health first: there is no other to choose.
+///
+/// An ALLOW that was lost on the way is no answer; the next server decides anew, and the lost
+/// decision stays in the log of the first.
 #[derive(Clone, Debug)]
 pub struct Client {
-    endpoint: Endpoint,
+    routes: Vec<Route>,
+    tls: Tls,
     deadline: Duration,
     trace_parent: Option<AsciiMetadataValue>,
-    channel: Option<Channel>,
+    /// The route that is asked first.
+    preferred: usize,
+    /// The route that the latest call ended with.
+    answered_by: Option<usize>,
+}
+
+/// What became of one endpoint.
+enum Attempt<T> {
+    /// It answered, or failed for good.
+    Settled(Result<T, AskError>),
+    /// It said nothing about the matter.
+    PassedOver(AskError),
 }
 
 impl Client {
-    /// A client of the server at `endpoint`. Each call, with the connection that it may need, has
-    /// to be through within `deadline`.
+    /// A client of the servers at `endpoints`, be it [`Endpoints`] or one [`Endpoint`]. Each call,
+    /// with the connections that it may need, has to be through within `deadline`.
+    ///
+    /// An `https` endpoint is verified with [`Tls::system`] unless [`Client::with_tls`] says otherwise.
     #[must_use]
-    pub fn new(endpoint: &Endpoint, deadline: Duration) -> Self {
+    pub fn new(endpoints: impl Into<Endpoints>, deadline: Duration) -> Self {
         Self {
-            endpoint: endpoint.clone(),
+            routes: endpoints.into().iter().map(Route::new).collect(),
+            tls: Tls::system(),
             deadline,
             trace_parent: None,
-            channel: None,
+            preferred: 0,
+            answered_by: None,
         }
+    }
+
+    /// Uses `tls` for every `https` endpoint. Other endpoints have no use for it.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.routes = self
+            .routes
+            .iter()
+            .map(|route| Route::new(route.endpoint()))
+            .collect();
+        self.tls = tls;
+        self
     }
 
     /// States the caller's place in a trace (a W3C `traceparent`) with every launch that is asked
@@ -78,18 +120,40 @@ impl Client {
         self
     }
 
+    /// The endpoint that the latest call ended with, be it with an answer or with a failure that is
+    /// final. `None` before the first call, and when every endpoint was passed over.
+    #[must_use]
+    pub fn answered_by(&self) -> Option<&Endpoint> {
+        self.answered_by
+            .and_then(|at| self.routes.get(at))
+            .map(Route::endpoint)
+    }
+
+    /// The time that a call has.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// Asks whether a launch may start.
     ///
     /// # Errors
     ///
     /// Whenever there is no well-formed answer within the deadline: the launch does not start.
     pub async fn admit(&mut self, request: AdmitRequest) -> Result<Answer, AskError> {
-        let mut service = AdmissionServiceClient::new(self.channel()?)
-            .max_encoding_message_size(REQUEST_BYTES_MAX)
-            .max_decoding_message_size(ANSWER_BYTES_MAX);
-        let asked = self.traced(request.clone());
-        let response = self.within(service.admit(asked)).await?;
-        Answer::verify(&request, response)
+        let trace_parent = self.trace_parent.clone();
+        let request = &request;
+        self.settle(self.look_at(ADMISSION), |channel, left| {
+            let asked = asking(request.clone(), left, trace_parent.as_ref());
+            async move {
+                let mut service = AdmissionServiceClient::new(channel)
+                    .max_encoding_message_size(REQUEST_BYTES_MAX)
+                    .max_decoding_message_size(ANSWER_BYTES_MAX);
+                let response = answered(service.admit(asked)).await?;
+                Answer::verify(request, response)
+            }
+        })
+        .await
     }
 
     /// Hands in the evidence of a finished run.
@@ -101,12 +165,19 @@ impl Client {
         &mut self,
         request: CheckEvidenceRequest,
     ) -> Result<Judgment, AskError> {
-        let mut service = AdmissionServiceClient::new(self.channel()?)
-            .max_encoding_message_size(REQUEST_BYTES_MAX)
-            .max_decoding_message_size(ANSWER_BYTES_MAX);
-        let asked = self.traced(request.clone());
-        let response = self.within(service.check_evidence(asked)).await?;
-        Judgment::verify(&request, response)
+        let trace_parent = self.trace_parent.clone();
+        let request = &request;
+        self.settle(self.look_at(ADMISSION), |channel, left| {
+            let asked = asking(request.clone(), left, trace_parent.as_ref());
+            async move {
+                let mut service = AdmissionServiceClient::new(channel)
+                    .max_encoding_message_size(REQUEST_BYTES_MAX)
+                    .max_decoding_message_size(ANSWER_BYTES_MAX);
+                let response = answered(service.check_evidence(asked)).await?;
+                Judgment::verify(request, response)
+            }
+        })
+        .await
     }
 
     /// The policy in force, as the server describes it. Its texts are safe to show; a pair whose
@@ -116,15 +187,16 @@ impl Client {
     ///
     /// Whenever there is no well-formed answer within the deadline.
     pub async fn policy(&mut self) -> Result<Policy, AskError> {
-        let mut service =
-            PolicyServiceClient::new(self.channel()?).max_decoding_message_size(POLICY_BYTES_MAX);
-        let mut asked = tonic::Request::new(GetPolicyRequest {});
-        asked.set_timeout(self.deadline);
-        self.within(service.get_policy(asked))
-            .await?
-            .policy
-            .ok_or(AskError::Malformed("it has no policy"))
-            .and_then(policy::verified)
+        self.settle(self.look_at(POLICY), |channel, left| async move {
+            let mut service =
+                PolicyServiceClient::new(channel).max_decoding_message_size(POLICY_BYTES_MAX);
+            answered(service.get_policy(asking(GetPolicyRequest {}, left, None)))
+                .await?
+                .policy
+                .ok_or(AskError::Malformed("it has no policy"))
+                .and_then(policy::verified)
+        })
+        .await
     }
 
     /// The keys that permits are verified with.
@@ -133,97 +205,188 @@ impl Client {
     ///
     /// Whenever there is no well-formed set of keys within the deadline.
     pub async fn permit_keys(&mut self) -> Result<KeySet, AskError> {
-        let mut service =
-            PolicyServiceClient::new(self.channel()?).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let mut asked = tonic::Request::new(GetPermitKeysRequest {});
-        asked.set_timeout(self.deadline);
-        let response = self.within(service.get_permit_keys(asked)).await?;
-        KeySet::parse(&response.jwks)
-            .map_err(|_| AskError::Malformed("its keys are not a JWK Set of Ed25519 public keys"))
+        self.settle(self.look_at(POLICY), |channel, left| async move {
+            let mut service =
+                PolicyServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+            let response =
+                answered(service.get_permit_keys(asking(GetPermitKeysRequest {}, left, None)))
+                    .await?;
+            KeySet::parse(&response.jwks).map_err(|_| {
+                AskError::Malformed("its keys are not a JWK Set of Ed25519 public keys")
+            })
+        })
+        .await
     }
 
-    /// Follows the policy. The deadline holds until the stream is open.
+    /// Follows the policy on one server. The deadline holds until the stream is open. The stream
+    /// ends with its connection; [`Client::follow`] goes on to the next.
     ///
     /// # Errors
     ///
     /// When the stream does not open within the deadline.
     pub async fn watch(&mut self, request: WatchPolicyRequest) -> Result<Watch, AskError> {
-        let mut service =
-            PolicyServiceClient::new(self.channel()?).max_decoding_message_size(ANSWER_BYTES_MAX);
-        self.within(service.watch_policy(request))
-            .await
-            .map(Watch::new)
+        self.settle(self.look_at(POLICY), |channel, _| {
+            // Told no deadline: the stream outlives it.
+            let asked = request.clone();
+            async move {
+                let mut service =
+                    PolicyServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+                answered(service.watch_policy(asked)).await.map(Watch::new)
+            }
+        })
+        .await
     }
 
-    /// Whether `service` is SERVING; the empty name stands for the server as a whole.
+    /// Follows a pair in the real lane from server to server, for as long as there is interest. Has
+    /// to be called within a runtime.
+    pub fn follow(self, provider: &str, model: &str) -> Following {
+        Following::start(self, provider, model)
+    }
+
+    /// Whether `service` is SERVING on one endpoint at least; the empty name stands for the server
+    /// as a whole. `false`: every endpoint says that it is not.
     ///
     /// # Errors
     ///
-    /// Whenever there is no answer within the deadline, and when the server knows no such service.
+    /// When it is SERVING nowhere, and an endpoint gives no answer within the deadline or knows no
+    /// such service.
     pub async fn health(&mut self, service: &str) -> Result<bool, AskError> {
-        let mut health = HealthClient::new(self.channel()?);
-        let mut asked = tonic::Request::new(HealthCheckRequest {
-            service: service.to_owned(),
-        });
-        asked.set_timeout(self.deadline);
-        let response = self.within(health.check(asked)).await?;
-        Ok(ServingStatus::try_from(response.status) == Ok(ServingStatus::Serving))
-    }
-
-    /// A request with the deadline and the caller's place in a trace.
-    fn traced<T>(&self, message: T) -> tonic::Request<T> {
-        let mut asked = tonic::Request::new(message);
-        asked.set_timeout(self.deadline);
-        if let Some(trace_parent) = &self.trace_parent {
-            asked
-                .metadata_mut()
-                .insert("traceparent", trace_parent.clone());
-        }
-        asked
-    }
-
-    /// What `call` answers within the deadline.
-    async fn within<T>(
-        &self,
-        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
-    ) -> Result<T, AskError> {
-        match timeout(self.deadline, call).await {
-            Err(_) => Err(AskError::TimedOut),
-            Ok(Err(status)) => Err(AskError::from_status(&status)),
-            Ok(Ok(response)) => Ok(response.into_inner()),
+        match self.settle(Some(service), |_, _| async { Ok(()) }).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_not_serving() => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
-    /// The channel, made when it is first needed, because making it needs a runtime.
-    fn channel(&mut self) -> Result<Channel, AskError> {
-        if let Some(channel) = &self.channel {
-            return Ok(channel.clone());
+    /// Begins the next call with another endpoint than the one that the latest call ended with, and
+    /// with a new connection.
+    pub(crate) fn turn_away(&mut self) {
+        let Some(at) = self.answered_by else {
+            return;
+        };
+        if let Some(route) = self.routes.get_mut(at) {
+            route.hang_up();
         }
-        let channel = connect_lazy(&self.endpoint, self.deadline)?;
-        self.channel = Some(channel.clone());
-        Ok(channel)
+        let next = at.saturating_add(1);
+        self.preferred = if next < self.routes.len() { next } else { 0 };
+    }
+
+    /// The service whose health is looked at before a call. One endpoint alone is no choice.
+    fn look_at(&self, service: &'static str) -> Option<&'static str> {
+        (self.routes.len() > 1).then_some(service)
+    }
+
+    /// What the first endpoint makes of `call` that is not passed over. With a service to look at,
+    /// an endpoint where it is not serving is.
+    async fn settle<T, F>(
+        &mut self,
+        look_at: Option<&str>,
+        call: impl Fn(Channel, Duration) -> F,
+    ) -> Result<T, AskError>
+    where
+        F: Future<Output = Result<T, AskError>>,
+    {
+        let start = Instant::now();
+        let deadline = self.deadline;
+        self.answered_by = None;
+        let others = (0..self.routes.len()).filter(|at| *at != self.preferred);
+        let order: Vec<usize> = std::iter::once(self.preferred).chain(others).collect();
+        let mut unasked = u32::try_from(order.len()).unwrap_or(u32::MAX);
+        let mut passed_over = Vec::new();
+        for at in order {
+            let Some(route) = self.routes.get_mut(at) else {
+                continue;
+            };
+            let remaining = deadline.saturating_sub(start.elapsed());
+            let share = remaining.checked_div(unasked).unwrap_or_default();
+            unasked = unasked.saturating_sub(1);
+            let attempt = match route.channel(&self.tls, deadline) {
+                Ok(channel) => attempt(channel, look_at, share, &call).await,
+                Err(error) => Attempt::PassedOver(error),
+            };
+            match attempt {
+                Attempt::Settled(outcome) => {
+                    self.answered_by = Some(at);
+                    if outcome.is_ok() {
+                        self.preferred = at;
+                    }
+                    return outcome;
+                }
+                Attempt::PassedOver(error) => {
+                    if matches!(error, AskError::Unreachable(_) | AskError::TimedOut) {
+                        route.hang_up();
+                    }
+                    let endpoint = route.endpoint().clone();
+                    passed_over.push(PassedOver { endpoint, error });
+                }
+            }
+        }
+        Err(AskError::of_passed_over(passed_over))
     }
 }
 
-fn connect_lazy(endpoint: &Endpoint, deadline: Duration) -> Result<Channel, AskError> {
-    let uri = match endpoint.address() {
-        Address::Tcp { .. } => endpoint.to_string(),
-        // The path goes to the connector; gRPC still wants an authority.
-        Address::Unix(_) => "http://localhost".to_owned(),
-    };
-    let transport = TonicEndpoint::from_shared(uri)
-        .map_err(|error| AskError::Unreachable(error.to_string()))?
-        .connect_timeout(deadline)
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
-    Ok(match endpoint.address() {
-        Address::Tcp { .. } => transport.connect_lazy(),
-        Address::Unix(path) => {
-            let path: Arc<PathBuf> = Arc::new(path.clone());
-            transport.connect_with_connector_lazy(service_fn(move |_: Uri| {
-                let path = Arc::clone(&path);
-                async move { UnixStream::connect(path.as_path()).await.map(TokioIo::new) }
-            }))
+/// What comes of `call`, and of a look at the health before it, within `share`.
+async fn attempt<T, F>(
+    channel: Channel,
+    look_at: Option<&str>,
+    share: Duration,
+    call: impl Fn(Channel, Duration) -> F,
+) -> Attempt<T>
+where
+    F: Future<Output = Result<T, AskError>>,
+{
+    let start = Instant::now();
+    let attempt = async {
+        if let Some(service) = look_at
+            && let Err(error) = unpanicked(serving(channel.clone(), service, share)).await
+        {
+            // Whatever is wrong with the health: nothing was asked about the launch yet.
+            return Attempt::PassedOver(error);
         }
-    })
+        let left = share.saturating_sub(start.elapsed());
+        match unpanicked(call(channel, left)).await {
+            Err(error) if error.passes_over() => Attempt::PassedOver(error),
+            outcome => Attempt::Settled(outcome),
+        }
+    };
+    timeout(share, attempt)
+        .await
+        .unwrap_or(Attempt::PassedOver(AskError::TimedOut))
+}
+
+async fn serving(channel: Channel, service: &str, left: Duration) -> Result<(), AskError> {
+    let request = HealthCheckRequest {
+        service: service.to_owned(),
+    };
+    let response = answered(HealthClient::new(channel).check(asking(request, left, None))).await?;
+    match ServingStatus::try_from(response.status) {
+        Ok(ServingStatus::Serving) => Ok(()),
+        Ok(ServingStatus::Unknown | ServingStatus::NotServing | ServingStatus::ServiceUnknown)
+        | Err(_) => Err(AskError::NotServing),
+    }
+}
+
+/// A request that tells the server how long anybody waits for its answer, and where it is traced.
+fn asking<T>(
+    message: T,
+    left: Duration,
+    trace_parent: Option<&AsciiMetadataValue>,
+) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(left);
+    if let Some(trace_parent) = trace_parent {
+        request
+            .metadata_mut()
+            .insert("traceparent", trace_parent.clone());
+    }
+    request
+}
+
+/// The message of an answer.
+async fn answered<T>(
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, AskError> {
+    call.await
+        .map(tonic::Response::into_inner)
+        .map_err(|status| AskError::from_status(&status))
 }

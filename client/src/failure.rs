@@ -3,17 +3,20 @@
 use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::StatusExt as _;
 
-use crate::shown::{TEXT_CHARS_MAX, shown};
+use crate::{
+    endpoint::Endpoint,
+    shown::{TEXT_CHARS_MAX, shown},
+};
 
 /// Most field violations of one failure.
 const VIOLATIONS_MAX: usize = 64;
 /// The domain of the failures of the contract.
 const ERROR_DOMAIN: &str = "admit.v1";
 
-/// Why there is no answer. Each of these denies.
+/// Why there is no answer. Each of these denies. Every text in it is bounded and printable.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// The server cannot be reached, or the connection broke.
+    /// The server cannot be reached, cannot prove who it is, or the connection broke.
     #[error("no connection to the server: {0}")]
     Unreachable(String),
     /// The deadline passed.
@@ -34,6 +37,21 @@ pub enum AskError {
     /// The answer has not the form that the contract gives it.
     #[error("the answer is malformed: {0}")]
     Malformed(&'static str),
+    /// The server says that it does not serve: it could not answer a real launch now.
+    #[error("the server is not serving")]
+    NotServing,
+    /// None of several endpoints answered. At least two, in the order in which they were asked.
+    #[error("no server answered{}", describe_passed_over(.0))]
+    NoneAnswered(Vec<PassedOver>),
+}
+
+/// An endpoint that gave no answer, so that the next one was asked.
+#[derive(Debug)]
+pub struct PassedOver {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Why it gave none; never [`AskError::NoneAnswered`].
+    pub error: AskError,
 }
 
 /// A field of the request that is at fault. Both texts are bounded and printable.
@@ -46,6 +64,49 @@ pub struct FieldViolation {
 }
 
 impl AskError {
+    /// Whether another endpoint may be asked in place of the one that failed so. What a server says
+    /// about the launch or the request is final: nobody shops around for a better word.
+    pub(crate) fn passes_over(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::TimedOut | Self::NotServing => true,
+            Self::Failed { code, .. } => {
+                matches!(code, Code::Unavailable | Code::ResourceExhausted)
+            }
+            Self::Malformed(_) | Self::NoneAnswered(_) => false,
+        }
+    }
+
+    /// Whether every endpoint says that it is not serving.
+    pub(crate) fn is_not_serving(&self) -> bool {
+        match self {
+            Self::NotServing => true,
+            Self::NoneAnswered(passed_over) => passed_over
+                .iter()
+                .all(|passed| passed.error.is_not_serving()),
+            Self::Unreachable(_) | Self::TimedOut | Self::Failed { .. } | Self::Malformed(_) => {
+                false
+            }
+        }
+    }
+
+    /// The error of all endpoints that were passed over; of one alone, its own.
+    pub(crate) fn of_passed_over(mut passed_over: Vec<PassedOver>) -> Self {
+        match (passed_over.pop(), passed_over.is_empty()) {
+            (Some(only), true) => only.error,
+            (last, _) => {
+                passed_over.extend(last);
+                Self::NoneAnswered(passed_over)
+            }
+        }
+    }
+
+    pub(crate) fn of_transport(error: &tonic::transport::Error) -> Self {
+        let root = causes(Some(error)).last();
+        Self::Unreachable(
+            root.map_or_else(String::new, |root| shown(&root.to_string(), TEXT_CHARS_MAX)),
+        )
+    }
+
     pub(crate) fn from_status(status: &Status) -> Self {
         let message = shown(status.message(), TEXT_CHARS_MAX);
         // A status with a source was made on this side; one of the server has none.
@@ -109,6 +170,16 @@ fn describe_failure(code: Code, reason: Option<&str>, message: &str) -> String {
     }
 }
 
+/// `: ENDPOINT: why; ENDPOINT: why`.
+fn describe_passed_over(passed_over: &[PassedOver]) -> String {
+    let mut text = String::new();
+    for (at, PassedOver { endpoint, error }) in passed_over.iter().enumerate() {
+        let before = if at == 0 { ": " } else { "; " };
+        text.push_str(&format!("{before}{endpoint}: {error}"));
+    }
+    text
+}
+
 /// The name of a gRPC code, as the specification writes it.
 #[must_use]
 pub fn code_name(code: Code) -> &'static str {
@@ -163,6 +234,43 @@ mod tests {
                 field: "run_id".into(),
                 description: "is\\u{7} empty".into(),
             }]
+        );
+    }
+
+    #[test]
+    fn only_what_says_nothing_about_the_launch_passes_an_endpoint_over() {
+        for number in 1..=16 {
+            let code = Code::from_i32(number);
+            let details = ErrorDetails::with_error_info("SHUTTING_DOWN", "admit.v1", []);
+            let status = Status::with_error_details(code, "", details);
+            let expected = matches!(number, 8 | 14);
+            assert_eq!(
+                AskError::from_status(&status).passes_over(),
+                expected,
+                "{code}"
+            );
+        }
+        assert!(AskError::TimedOut.passes_over() && AskError::NotServing.passes_over());
+        assert!(AskError::Unreachable(String::new()).passes_over());
+        assert!(!AskError::Malformed("").passes_over());
+    }
+
+    #[test]
+    fn the_error_of_several_endpoints_tells_of_each() {
+        let passed_over = |port: u16, error| PassedOver {
+            endpoint: format!("https://h:{port}").parse().unwrap(),
+            error,
+        };
+        let one = AskError::of_passed_over(vec![passed_over(1, AskError::TimedOut)]);
+        assert!(matches!(one, AskError::TimedOut), "{one}");
+        let two = AskError::of_passed_over(vec![
+            passed_over(1, AskError::TimedOut),
+            passed_over(2, AskError::NotServing),
+        ]);
+        assert_eq!(
+            two.to_string(),
+            "no server answered: https://h:1: no answer within the deadline; \
+             https://h:2: the server is not serving"
         );
     }
 

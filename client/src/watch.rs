@@ -6,21 +6,26 @@ use tonic::Streaming;
 use crate::{
     answer::{digest, verified_reasons},
     failure::AskError,
+    route::unpanicked,
 };
 
-/// An open stream of changes.
+/// An open stream of changes, from one server.
 #[derive(Debug)]
 pub struct Watch {
-    stream: Streaming<WatchPolicyResponse>,
+    /// `None` once it failed: nothing that comes after a failure counts.
+    stream: Option<Streaming<WatchPolicyResponse>>,
 }
 
 impl Watch {
     pub(crate) fn new(stream: Streaming<WatchPolicyResponse>) -> Self {
-        Self { stream }
+        Self {
+            stream: Some(stream),
+        }
     }
 
-    /// The next event; `None` when the server ended the stream. There is no deadline: a policy may
-    /// stay as it is for months. A connection that is dead is noticed within 15 s.
+    /// The next event; `None` when the server ended the stream, and after an error. There is no
+    /// deadline: a policy may stay as it is for months. A connection that is dead is noticed within
+    /// 15 s. Nothing is lost when the future is dropped before it is done.
     ///
     /// A pair whose state is not known is [`PairState::Revoked`]; an event that is not known is
     /// passed over.
@@ -30,25 +35,36 @@ impl Watch {
     /// When the stream fails, or an event is malformed. Whoever followed a pair takes it for
     /// revoked then.
     pub async fn next(&mut self) -> Result<Option<Event>, AskError> {
-        loop {
-            let message = self
-                .stream
-                .message()
-                .await
-                .map_err(|status| AskError::from_status(&status))?;
-            let Some(message) = message else {
-                return Ok(None);
-            };
-            match message.event {
-                Some(Event::PairChanged(change)) => {
-                    return verified(change).map(|change| Some(Event::PairChanged(change)));
-                }
-                Some(Event::PolicyChanged(change)) => {
-                    digest(&change.digest)?;
-                    return Ok(Some(Event::PolicyChanged(change)));
-                }
-                None => {}
+        let Some(stream) = &mut self.stream else {
+            return Ok(None);
+        };
+        let event = event(stream).await;
+        if event.is_err() {
+            self.stream = None;
+        }
+        event
+    }
+}
+
+/// The next event of `stream` that means something.
+async fn event(stream: &mut Streaming<WatchPolicyResponse>) -> Result<Option<Event>, AskError> {
+    loop {
+        let message = async {
+            let message = stream.message().await;
+            message.map_err(|status| AskError::from_status(&status))
+        };
+        let Some(message) = unpanicked(message).await? else {
+            return Ok(None);
+        };
+        match message.event {
+            Some(Event::PairChanged(change)) => {
+                return verified(change).map(|change| Some(Event::PairChanged(change)));
             }
+            Some(Event::PolicyChanged(change)) => {
+                digest(&change.digest)?;
+                return Ok(Some(Event::PolicyChanged(change)));
+            }
+            None => {}
         }
     }
 }

@@ -7,12 +7,11 @@ use std::{ffi::OsString, path::PathBuf, time::Instant};
 use admit_client::{
     Answer, AskError,
     facts::{
-        Bound, GatherError, Gathered, Launch, Note, STAGE_MAX, Surroundings, TargetRepositories,
-        gather,
+        Bound, GatherError, Gathered, Launch, STAGE_MAX, Surroundings, TargetRepositories, gather,
     },
 };
 use admit_policy::Digest;
-use admit_proto::v1::{AdmitRequest, FixtureKind, Lane, ServedModel};
+use admit_proto::v1::{FixtureKind, Lane, ServedModel};
 use clap::ValueEnum;
 
 use super::{Break, Outcome, Server, UsageError};
@@ -149,7 +148,12 @@ impl Check {
             Ok(answer) => Ending::Answered(answer),
             Err(error) => Ending::NoAnswer(error),
         };
-        print_ending(json, &request, &notes, &ending)?;
+        let asked = print::Asked {
+            request: &request,
+            notes: &notes,
+            server: client.answered_by().map(ToString::to_string),
+        };
+        print_ending(json, &asked, &ending)?;
         Ok(match ending {
             // INVARIANT: of `check`, the one way to the exit code 0.
             Ending::Answered(Answer::Allowed(_)) => Outcome::Yes,
@@ -246,14 +250,9 @@ fn this_surroundings(command: &[OsString]) -> Result<Surroundings, GatherError> 
     })
 }
 
-fn print_ending(
-    json: bool,
-    request: &AdmitRequest,
-    notes: &[Note],
-    ending: &Ending,
-) -> std::io::Result<()> {
+fn print_ending(json: bool, asked: &print::Asked<'_>, ending: &Ending) -> std::io::Result<()> {
     match ending {
-        Ending::Answered(answer) => print::answer(json, request, notes, answer),
-        Ending::NoAnswer(error) => print::no_answer(json, request, notes, error),
+        Ending::Answered(answer) => print::answer(json, asked, answer),
+        Ending::NoAnswer(error) => print::no_answer(json, asked, error),
     }
 }

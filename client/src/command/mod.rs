@@ -7,18 +7,19 @@ mod health;
 mod permit;
 mod policy;
 mod render;
+mod server;
 mod watch;
 
 use std::{
     ffi::OsString,
     io::{self, Write as _},
     process::ExitCode,
-    time::Duration,
 };
 
-use admit_client::{Client, Endpoint};
 use admit_policy::text::is_forbidden;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
+
+pub(crate) use server::Server;
 
 /// What the command ends in. The codes are fixed: scripts depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,58 +98,6 @@ enum Verb {
     #[command(subcommand)]
     Permit(permit::Permit),
 }
-
-/// The server, and how it is asked.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Server {
-    /// Where the server is: `http://HOST:PORT` or `unix:/PATH`.
-    #[arg(
-        long = "server",
-        value_name = "ENDPOINT",
-        env = "ADMIT_SERVER",
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:7117"
-    )]
-    endpoint: String,
-
-    /// Time for everything until the answer, in milliseconds.
-    #[arg(
-        long,
-        value_name = "MS",
-        default_value_t = 5000,
-        value_parser = clap::value_parser!(u64).range(50..=60_000)
-    )]
-    deadline_ms: u64,
-
-    /// Prints JSON of a versioned shape.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-impl Server {
-    pub(crate) fn deadline(&self) -> Duration {
-        Duration::from_millis(self.deadline_ms)
-    }
-
-    /// A client whose calls have to be through within `deadline`.
-    ///
-    /// The endpoint is parsed here and not by clap, whose errors would repeat it.
-    pub(crate) fn client(&self, deadline: Duration) -> Result<Client, UsageError> {
-        let endpoint: Endpoint = self
-            .endpoint
-            .parse()
-            .map_err(|error| UsageError(format!("--server or ADMIT_SERVER: {error}")))?;
-        let client = Client::new(&endpoint, deadline);
-        Ok(match std::env::var(TRACE_PARENT_VARIABLE) {
-            Ok(trace_parent) => client.in_trace(&trace_parent),
-            // Unset, or no text at all.
-            Err(_) => client,
-        })
-    }
-}
-
-/// Where a shell's place in a trace stands.
-const TRACE_PARENT_VARIABLE: &str = "TRACEPARENT";
 
 /// Why the command line cannot be used. Repeats no value of it.
 #[derive(Debug, thiserror::Error)]
@@ -276,6 +225,7 @@ mod tests {
             "admit health --service admit.v1.AdmissionService --server unix:/run/a",
             "admit permit verify --jwks k.json --host h --run-id r --at 2026-06-01T12:00:00Z -",
             "admit permit keys --json",
+            "admit health --server https://a:1,https://b:1 --server unix:/c --tls-ca /ca.pem",
         ] {
             assert!(parse_words(words).is_ok(), "{words}");
         }
@@ -290,6 +240,8 @@ mod tests {
             "admit check --run-id r1 --stage 1001",
             "admit check --run-id r1 --target-repository /a --no-target-repository",
             "admit policy --deadline-ms 49",
+            "admit policy --tls-cert /cert.pem",
+            "admit policy --tls-key /key.pem",
             "admit policy --deadline-ms 60001",
             "admit watch --provider p",
             "admit watch --provider p --model m --lane fake",

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use admit_client::{AskError, failure::code_name};
+use admit_client::{AskError, PassedOver, failure::code_name};
 use admit_policy::Timestamp;
 use admit_proto::v1::{Place, Reason};
 use anstyle::{AnsiColor, Style};
@@ -79,6 +79,10 @@ pub(crate) fn no_answer(
     consequence: &str,
 ) -> io::Result<()> {
     writeln!(out, "{BAD}NO ANSWER{BAD:#}: {error}  {consequence}")?;
+    help(out, error)
+}
+
+fn help(out: &mut dyn Write, error: &AskError) -> io::Result<()> {
     match error {
         AskError::Failed { violations, .. } => {
             for violation in violations {
@@ -102,6 +106,16 @@ pub(crate) fn no_answer(
                 out,
                 "  help: is it admitd that answers there, and of this version"
             )
+        }
+        AskError::NotServing => {
+            writeln!(out, "  help: the log of admitd says why it is not serving")
+        }
+        AskError::NoneAnswered(passed_over) => {
+            for PassedOver { endpoint, error } in passed_over {
+                writeln!(out, "  {endpoint}")?;
+                help(out, error)?;
+            }
+            Ok(())
         }
     }
 }
@@ -162,6 +176,14 @@ pub(crate) struct ErrorShape<'a> {
     code: Option<&'static str>,
     reason: Option<&'a str>,
     violations: Vec<ViolationShape<'a>>,
+    passed_over: Vec<PassedOverShape>,
+}
+
+#[derive(Debug, Serialize)]
+struct PassedOverShape {
+    server: String,
+    kind: &'static str,
+    message: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -179,25 +201,47 @@ impl<'a> ErrorShape<'a> {
             code: None,
             reason: None,
             violations: Vec::new(),
+            passed_over: Vec::new(),
         }
+    }
+}
+
+fn kind(error: &AskError) -> &'static str {
+    match error {
+        AskError::Unreachable(_) => "unreachable",
+        AskError::TimedOut => "timed_out",
+        AskError::Failed { .. } => "failed",
+        AskError::Malformed(_) => "malformed",
+        AskError::NotServing => "not_serving",
+        AskError::NoneAnswered(_) => "none_answered",
     }
 }
 
 impl<'a> From<&'a AskError> for ErrorShape<'a> {
     fn from(error: &'a AskError) -> Self {
-        let message = error.to_string();
+        let plain = Self::plain(kind(error), error.to_string());
         match error {
-            AskError::Unreachable(_) => Self::plain("unreachable", message),
-            AskError::TimedOut => Self::plain("timed_out", message),
-            AskError::Malformed(_) => Self::plain("malformed", message),
+            AskError::Unreachable(_)
+            | AskError::TimedOut
+            | AskError::Malformed(_)
+            | AskError::NotServing => plain,
+            AskError::NoneAnswered(passed_over) => Self {
+                passed_over: passed_over
+                    .iter()
+                    .map(|PassedOver { endpoint, error }| PassedOverShape {
+                        server: endpoint.to_string(),
+                        kind: kind(error),
+                        message: error.to_string(),
+                    })
+                    .collect(),
+                ..plain
+            },
             AskError::Failed {
                 code,
                 reason,
                 violations,
                 ..
             } => Self {
-                kind: "failed",
-                message,
                 code: Some(code_name(*code)),
                 reason: reason.as_deref(),
                 violations: violations
@@ -207,6 +251,7 @@ impl<'a> From<&'a AskError> for ErrorShape<'a> {
                         description: &violation.description,
                     })
                     .collect(),
+                ..plain
             },
         }
     }

@@ -211,11 +211,7 @@ mod tests {
 
     fn follow(json: bool) -> Follow {
         Follow {
-            server: Server {
-                endpoint: "http://127.0.0.1:1".into(),
-                deadline_ms: 50,
-                json,
-            },
+            server: Server::nobody(json),
             provider: Some("p".into()),
             model: Some("m".into()),
             lane: None,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use admit_client::{Answer, AskError, Client, Endpoint};
+use admit_client::{Answer, AskError, Client, Endpoints};
 use admit_proto::v1::{
     AdmitRequest, AdmitResponse, Lane, PairChanged, PairState, Policy, PolicyChanged, Reason,
     WatchPolicyRequest, WatchPolicyResponse, watch_policy_response::Event,
@@ -22,7 +22,7 @@ const PATIENT: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(200);
 
 fn client(endpoint: &str, deadline: Duration) -> Client {
-    Client::new(&endpoint.parse::<Endpoint>().unwrap(), deadline)
+    Client::new(endpoint.parse::<Endpoints>().unwrap(), deadline)
 }
 
 fn launch() -> AdmitRequest {

@@ -17,11 +17,20 @@ use crate::command::render::{
 /// What follows from everything but an ALLOW.
 const CONSEQUENCE: &str = "the launch does not start";
 
+/// What was asked, and who answered.
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a AdmitRequest,
+    pub(super) notes: &'a [Note],
+    /// The endpoint that the call ended with.
+    pub(super) server: Option<String>,
+}
+
 /// The shape of every ending. Each key is always there.
 #[derive(Debug, Serialize)]
 struct CheckShape<'a> {
     schema: &'static str,
     outcome: &'static str,
+    server: Option<&'a str>,
     lane: Option<&'static str>,
     dry_run: Option<bool>,
     provider: Option<&'a str>,
@@ -65,6 +74,7 @@ impl<'a> CheckShape<'a> {
         Self {
             schema: "admit.check/1",
             outcome,
+            server: None,
             lane: None,
             dry_run: None,
             provider: None,
@@ -81,8 +91,10 @@ impl<'a> CheckShape<'a> {
         }
     }
 
-    fn asked(outcome: &'static str, request: &'a AdmitRequest, notes: &'a [Note]) -> Self {
+    fn asked(outcome: &'static str, asked: &'a Asked<'_>) -> Self {
+        let Asked { request, notes, .. } = asked;
         Self {
+            server: asked.server.as_deref(),
             lane: lane_name(request),
             dry_run: Some(request.dry_run),
             provider: render::unless_empty(&request.provider),
@@ -98,7 +110,7 @@ impl<'a> CheckShape<'a> {
         }
     }
 
-    fn answered(answer: &'a Answer, request: &'a AdmitRequest, notes: &'a [Note]) -> Self {
+    fn answered(answer: &'a Answer, asked: &'a Asked<'_>) -> Self {
         match answer {
             Answer::Allowed(allowed) => Self {
                 decision_id: Some(allowed.decision_id()),
@@ -107,7 +119,7 @@ impl<'a> CheckShape<'a> {
                 case_model_admission_status: Some(allowed.case_model_admission_status()),
                 record: Some(allowed.record().into()),
                 permit: allowed.permit(),
-                ..Self::asked("allowed", request, notes)
+                ..Self::asked("allowed", asked)
             },
             Answer::Denied(denied) => Self {
                 decision_id: Some(denied.decision_id()),
@@ -116,7 +128,7 @@ impl<'a> CheckShape<'a> {
                 case_model_admission_status: Some(denied.case_model_admission_status()),
                 record: Some(denied.record().into()),
                 reasons: ReasonShape::all(denied.reasons()),
-                ..Self::asked("denied", request, notes)
+                ..Self::asked("denied", asked)
             },
         }
     }
@@ -131,17 +143,12 @@ fn lane_name(request: &AdmitRequest) -> Option<&'static str> {
 }
 
 /// Prints an answer.
-pub(super) fn answer(
-    json: bool,
-    request: &AdmitRequest,
-    notes: &[Note],
-    answer: &Answer,
-) -> io::Result<()> {
+pub(super) fn answer(json: bool, asked: &Asked<'_>, answer: &Answer) -> io::Result<()> {
     let mut out = anstream::stdout();
     if json {
-        return json_line(&mut out, &CheckShape::answered(answer, request, notes));
+        return json_line(&mut out, &CheckShape::answered(answer, asked));
     }
-    print_notes(&mut anstream::stderr(), notes)?;
+    print_notes(&mut anstream::stderr(), asked.notes)?;
     match answer {
         Answer::Allowed(allowed) => {
             let head = Head {
@@ -151,7 +158,7 @@ pub(super) fn answer(
                 policy_digest: allowed.policy_digest().map(|digest| digest.to_string()),
                 record: allowed.record(),
             };
-            head.print(&mut out, request)?;
+            head.print(&mut out, asked.request)?;
         }
         Answer::Denied(denied) => {
             let count = counted(denied.reasons().len(), "reason", "reasons");
@@ -162,7 +169,7 @@ pub(super) fn answer(
                 policy_digest: denied.policy_digest().map(|digest| digest.to_string()),
                 record: denied.record(),
             };
-            head.print(&mut out, request)?;
+            head.print(&mut out, asked.request)?;
             print_denial(&mut out, denied.reasons())?;
         }
     }
@@ -209,21 +216,16 @@ fn print_denial(out: &mut dyn Write, reasons: &[Reason]) -> io::Result<()> {
 }
 
 /// Prints that there is no answer.
-pub(super) fn no_answer(
-    json: bool,
-    request: &AdmitRequest,
-    notes: &[Note],
-    error: &AskError,
-) -> io::Result<()> {
+pub(super) fn no_answer(json: bool, asked: &Asked<'_>, error: &AskError) -> io::Result<()> {
     if json {
         let shape = CheckShape {
             error: Some(error.into()),
-            ..CheckShape::asked("no_answer", request, notes)
+            ..CheckShape::asked("no_answer", asked)
         };
         return json_line(&mut anstream::stdout(), &shape);
     }
     let mut out = anstream::stderr();
-    print_notes(&mut out, notes)?;
+    print_notes(&mut out, asked.notes)?;
     render::no_answer(&mut out, error, CONSEQUENCE)
 }
 

@@ -71,7 +71,7 @@ impl Stage {
         let endpoint: Endpoint = format!("http://{address}")
             .parse()
             .map_err(|_| DemoError::NoAddress)?;
-        let mut client = Client::new(&endpoint, DEADLINE);
+        let mut client = Client::new(endpoint, DEADLINE);
         let watch = client
             .watch(WatchPolicyRequest {
                 provider: "qwen-local".into(),
