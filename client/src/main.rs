@@ -4,6 +4,7 @@
 
 mod command;
 mod evidence;
+mod run;
 
 use std::process::ExitCode;
 

@@ -4,9 +4,11 @@
 
 mod check;
 mod health;
+mod launch_flags;
 mod permit;
 mod policy;
 mod render;
+mod run;
 mod server;
 mod watch;
 
@@ -19,6 +21,12 @@ use std::{
 use admit_policy::text::is_forbidden;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
 
+use crate::run::{
+    entry::{self, Enter},
+    keeper::{self, Keep},
+};
+
+use run::RunExit;
 pub(crate) use server::Server;
 
 /// What the command ends in. The codes are fixed: scripts depend on them.
@@ -97,6 +105,14 @@ enum Verb {
     /// Verifies a permit, and shows the keys to do it with.
     #[command(subcommand)]
     Permit(permit::Permit),
+    /// Asks, and starts the command only on ALLOW; watches over it, and hands in its evidence.
+    Run(Box<run::Run>),
+    /// Keeps a command that `run` started. Not for people.
+    #[command(hide = true)]
+    Keep(Keep),
+    /// Becomes a command that `run` starts. Not for people.
+    #[command(hide = true)]
+    Enter(Enter),
 }
 
 /// Why the command line cannot be used. Repeats no value of it.
@@ -120,18 +136,44 @@ pub(crate) fn run() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let line = match parse(&arguments) {
         Ok(line) => line,
-        Err(error) => return explain(&error, &arguments).into(),
-    };
-    let outcome = execute(line.verb).unwrap_or_else(|error| {
-        let mut screen = anstream::stderr();
-        // Nobody is left to tell when this fails too; the exit code still says it.
-        let _ = writeln!(screen, "admit: {error:#}");
-        match error.downcast_ref::<Break>() {
-            Some(Break::Usage(_)) => Outcome::Usage,
-            Some(Break::Output(_)) | None => Outcome::NoAnswer,
+        Err(error) => {
+            let outcome = explain(&error, &arguments);
+            return if is_run(&arguments) {
+                RunExit::Usage.code().into()
+            } else {
+                outcome.into()
+            };
         }
-    });
-    outcome.into()
+    };
+    match line.verb {
+        // These two make their own way: nothing may stand between them and the command.
+        Verb::Keep(keep) => keeper::keep(&keep),
+        Verb::Enter(enter) => entry::enter(&enter),
+        verb @ (Verb::Check(_)
+        | Verb::Policy(_)
+        | Verb::Watch(_)
+        | Verb::Health(_)
+        | Verb::Permit(_)
+        | Verb::Run(_)) => execute(verb).unwrap_or_else(|error| broken_off(&error, &arguments)),
+    }
+}
+
+/// What a command ends in that broke off.
+fn broken_off(error: &anyhow::Error, arguments: &[OsString]) -> ExitCode {
+    // Nobody is left to tell when this fails too; the exit code still says it.
+    let _ = writeln!(anstream::stderr(), "admit: {error:#}");
+    let is_usage = matches!(error.downcast_ref::<Break>(), Some(Break::Usage(_)));
+    // The exit codes of `run` are its own: all others are the command's.
+    match (is_run(arguments), is_usage) {
+        (true, true) => RunExit::Usage.code().into(),
+        (true, false) => RunExit::NoAnswer.code().into(),
+        (false, true) => Outcome::Usage.into(),
+        (false, false) => Outcome::NoAnswer.into(),
+    }
+}
+
+fn is_run(arguments: &[OsString]) -> bool {
+    arguments.get(1).is_some_and(|verb| verb == "run")
 }
 
 fn parse(arguments: &[OsString]) -> Result<Line, clap::Error> {
@@ -139,6 +181,10 @@ fn parse(arguments: &[OsString]) -> Result<Line, clap::Error> {
     let command = Line::command()
         .after_long_help(after_help.clone())
         .mut_subcommands(|verb| {
+            let after_help = match verb.get_name() {
+                "run" => run::exit_codes(),
+                _ => after_help.clone(),
+            };
             verb.after_long_help(after_help.clone())
                 .mut_subcommands(|verb| verb.after_long_help(after_help.clone()))
         });
@@ -187,17 +233,20 @@ fn outcome_of(kind: ErrorKind, arguments: &[OsString]) -> Outcome {
     }
 }
 
-fn execute(verb: Verb) -> anyhow::Result<Outcome> {
+fn execute(verb: Verb) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(async {
         match verb {
-            Verb::Check(check) => check.run().await,
-            Verb::Policy(show) => show.run().await,
-            Verb::Watch(follow) => follow.run().await,
-            Verb::Health(health) => health.run().await,
-            Verb::Permit(permit) => permit.run().await,
+            Verb::Check(check) => check.run().await.map(ExitCode::from),
+            Verb::Policy(show) => show.run().await.map(ExitCode::from),
+            Verb::Watch(follow) => follow.run().await.map(ExitCode::from),
+            Verb::Health(health) => health.run().await.map(ExitCode::from),
+            Verb::Permit(permit) => permit.run().await.map(ExitCode::from),
+            Verb::Run(run) => run.run().await,
+            // They never come here: they have no runtime of this kind.
+            Verb::Keep(_) | Verb::Enter(_) => Ok(Outcome::Usage.into()),
         }
     });
     // A resolver or a file system that hangs must not hold the answer back.

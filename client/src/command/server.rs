@@ -7,7 +7,7 @@ use admit_client::{Client, Endpoint, EndpointError, Endpoints, Tls, TlsOptions};
 use super::UsageError;
 
 /// Where a shell's place in a trace stands.
-const TRACE_PARENT_VARIABLE: &str = "TRACEPARENT";
+pub(super) const TRACE_PARENT_VARIABLE: &str = "TRACEPARENT";
 
 /// The servers, and how they are asked.
 #[derive(Debug, clap::Args)]

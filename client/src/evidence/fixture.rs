@@ -59,10 +59,6 @@ pub(crate) enum FixtureError {
 }
 
 /// The digest of the fixture at `folder`.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the launch wrapper states it before the start")
-)]
 pub(crate) fn digest(folder: &Path) -> Result<Digest, FixtureError> {
     digest_within(folder, BOUNDS)
 }

@@ -60,10 +60,6 @@ struct Unlisted;
 
 impl Before {
     /// Lists the logs that are there now. What cannot be listed makes the trace incomplete.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the launch wrapper looks before the start")
-    )]
     pub(crate) fn look(fixture_dir: Option<&Path>, agent_dir: Option<&Path>) -> Self {
         let known = |listed: Option<Result<BTreeMap<PathBuf, State>, Unlisted>>| match listed {
             Some(Ok(logs)) => Known::These(logs),

@@ -46,7 +46,7 @@ pub(super) fn read_models(surroundings: &Surroundings, ledger: &mut Ledger) -> C
 }
 
 /// Pi's agent folder, and the variable that says so.
-fn agent_dir(surroundings: &Surroundings) -> Option<(&'static str, PathBuf)> {
+pub(super) fn agent_dir(surroundings: &Surroundings) -> Option<(&'static str, PathBuf)> {
     const VARIABLE: &str = "PI_CODING_AGENT_DIR";
     let home = || surroundings.path("HOME");
     let Some(stated) = surroundings.value(VARIABLE) else {

@@ -29,6 +29,12 @@ impl fmt::Debug for Surroundings {
 }
 
 impl Surroundings {
+    /// The folder in which Pi looks for its files; `None` when nobody can tell.
+    #[must_use]
+    pub fn pi_agent_dir(&self) -> Option<PathBuf> {
+        super::pi::agent_dir(self).map(|(_, folder)| folder)
+    }
+
     /// Whether the variable is set, be it empty.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.variables.contains_key(OsStr::new(name))

@@ -1,0 +1,395 @@
+//! `admit run`: the command line of the launch wrapper, its exit codes, and what it prints.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io::{self, Write as _},
+    os::unix::ffi::OsStrExt as _,
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use admit_client::{
+    Judgment,
+    facts::{Surroundings, child_environment},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{
+    Break, Server,
+    launch_flags::{LaunchFlags, this_surroundings},
+    render::{BAD, CODE, FAINT, GOOD, json_line},
+    server::TRACE_PARENT_VARIABLE,
+};
+use crate::{
+    evidence::{
+        self,
+        folder::{EndedBy, EvidenceFolder},
+    },
+    run::{
+        denial::Denial,
+        launch::{Ending, Plan, Ran, run},
+        permission::GivenPermit,
+        supervision::{ContactTerms, End},
+    },
+};
+
+/// The variable of the requested provider.
+const PROVIDER_VARIABLE: &str = "CTO_HARNESS_CASE_MODEL_PROVIDER";
+/// Variables that are for this program and not for the command begin so.
+const OWN_PREFIX: &[u8] = b"ADMIT_";
+/// What a shell adds to the number of a signal.
+const SIGNAL_BASE: i32 = 128;
+
+/// Asks, and starts the command only on ALLOW; watches over it, and hands in its evidence.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    server: Server,
+
+    #[command(flatten)]
+    launch: LaunchFlags,
+
+    /// The folder for the evidence; new or empty.
+    #[arg(long, value_name = "DIR")]
+    evidence: PathBuf,
+
+    /// The copied fixture that the command works on: its digest is taken before the start, and Case's
+    /// event log is looked for in it afterwards.
+    #[arg(long, value_name = "DIR")]
+    fixture_dir: Option<PathBuf>,
+
+    /// The evidence folder of the fake run that this run is compared with.
+    #[arg(long, value_name = "DIR")]
+    baseline: Option<PathBuf>,
+
+    /// The time between TERM and KILL when the command has to end, in milliseconds.
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 10_000,
+        value_parser = clap::value_parser!(u64).range(0..=300_000)
+    )]
+    grace_ms: u64,
+
+    /// What happens when the server cannot be reached during the run.
+    #[arg(long, value_enum, default_value_t = OnLostContact::Continue)]
+    on_lost_contact: OnLostContact,
+
+    /// From when on contact counts as lost, in milliseconds.
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 30_000,
+        value_parser = clap::value_parser!(u64).range(100..=3_600_000)
+    )]
+    lost_contact_after_ms: u64,
+
+    /// Starts under a permit that was obtained elsewhere for just this launch, instead of asking.
+    #[arg(long, value_name = "FILE")]
+    permit: Option<PathBuf>,
+
+    /// A saved JWK Set to verify that permit with, so that no server is needed for the start.
+    #[arg(long, value_name = "FILE", requires = "permit")]
+    jwks: Option<PathBuf>,
+
+    /// The command that is started on ALLOW, with its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// What happens when the server cannot be reached during the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OnLostContact {
+    /// The run goes on, and its evidence says so.
+    Continue,
+    /// The run is ended.
+    Stop,
+}
+
+/// What the wrapper itself ends in. The codes are fixed: scripts depend on them. A command that ran
+/// gives its own code instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunExit {
+    /// The server denied.
+    Denied,
+    /// There was no answer.
+    NoAnswer,
+    /// The wrapper refused.
+    Refused,
+    /// The command could not be started.
+    NotStarted,
+    /// The evidence could not be written.
+    NoEvidence,
+    /// The run was ended by a revocation.
+    Revoked,
+    /// The run was ended because contact was lost.
+    LostContact,
+    /// The command line cannot be used.
+    Usage,
+}
+
+impl RunExit {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Denied,
+        Self::NoAnswer,
+        Self::Refused,
+        Self::NotStarted,
+        Self::NoEvidence,
+        Self::Revoked,
+        Self::LostContact,
+        Self::Usage,
+    ];
+
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Denied => 80,
+            Self::NoAnswer => 81,
+            Self::Refused => 82,
+            Self::NotStarted => 83,
+            Self::NoEvidence => 84,
+            Self::Revoked => 85,
+            Self::LostContact => 86,
+            Self::Usage => 89,
+        }
+    }
+
+    pub(super) fn meaning(self) -> &'static str {
+        match self {
+            Self::Denied => "denied; nothing was started",
+            Self::NoAnswer => "no answer; nothing was started",
+            Self::Refused => "the wrapper refused by itself; nothing was started",
+            Self::NotStarted => "the command could not be started",
+            Self::NoEvidence => "the evidence folder cannot be written; nothing was started",
+            Self::Revoked => "started, and ended because its pair was revoked",
+            Self::LostContact => "started, and ended because contact to the server was lost",
+            Self::Usage => "the command line cannot be used; nothing was started, help neither",
+        }
+    }
+
+    fn of(denial: &Denial) -> Self {
+        match denial {
+            Denial::Denied(_) => Self::Denied,
+            Denial::NoAnswer(_) => Self::NoAnswer,
+            Denial::NotStarted(_) => Self::NotStarted,
+            Denial::NoEvidence(_) => Self::NoEvidence,
+            Denial::Refused(_)
+            | Denial::NoFacts(_)
+            | Denial::NoFixture(_)
+            | Denial::PermitUnfit(_)
+            | Denial::PermitMismatch(_)
+            | Denial::Objection(_)
+            | Denial::Revoked(_)
+            | Denial::NotSealed(_)
+            | Denial::Changed => Self::Refused,
+        }
+    }
+}
+
+/// The exit codes of `admit run`, for its help.
+pub(super) fn exit_codes() -> String {
+    let mut text = String::from(
+        "Exit codes:\n  those of the command; 128 and the number of a signal that ended it\n",
+    );
+    for exit in RunExit::ALL {
+        text.push_str(&format!("  {}  {}\n", exit.code(), exit.meaning()));
+    }
+    text
+}
+
+impl Run {
+    pub(crate) async fn run(self) -> Result<ExitCode, Break> {
+        let deadline = self.server.deadline();
+        let launch = self.launch.launch(false)?;
+        let trace_parent = trace_parent();
+        let client = self.server.client(deadline)?;
+        let mut client = client.in_trace(&trace_parent);
+        let surroundings = match this_surroundings(&self.command) {
+            Ok(surroundings) => for_command(surroundings, &trace_parent),
+            Err(error) => {
+                writeln!(anstream::stderr(), "admit: {error}")?;
+                return Ok(RunExit::Refused.code().into());
+            }
+        };
+        let plan = Plan {
+            launch,
+            surroundings,
+            folder: EvidenceFolder::new(self.evidence),
+            fixture_dir: self.fixture_dir,
+            baseline: self.baseline,
+            grace: Duration::from_millis(self.grace_ms),
+            contact: ContactTerms {
+                lost_after: Duration::from_millis(self.lost_contact_after_ms),
+                is_end: self.on_lost_contact == OnLostContact::Stop,
+            },
+            permit: self.permit.map(|file| GivenPermit {
+                file,
+                jwks: self.jwks,
+            }),
+            deadline,
+        };
+        let ending = run(&plan, &mut client).await;
+        // The command has run, or it has not: what cannot be printed changes nothing of that.
+        let _ = print(self.server.json, &ending);
+        Ok(exit_code(&ending).into())
+    }
+}
+
+/// The place in a trace that both the question and the command are told: the harness's own, or a new
+/// one.
+fn trace_parent() -> String {
+    match std::env::var(TRACE_PARENT_VARIABLE) {
+        Ok(stated) if !stated.is_empty() => stated,
+        Ok(_) | Err(_) => {
+            let span = Uuid::new_v4().simple().to_string();
+            let span = span.get(..16).unwrap_or_default();
+            format!("00-{}-{span}-01", Uuid::new_v4().simple())
+        }
+    }
+}
+
+/// What the command will be surrounded by: what surrounds this program, without the credentials of
+/// others and without what is meant for this program alone.
+fn for_command(surroundings: Surroundings, trace_parent: &str) -> Surroundings {
+    let provider = surroundings.variables.get(OsStr::new(PROVIDER_VARIABLE));
+    let provider = provider.map(|name| name.to_string_lossy().into_owned());
+    let mut variables = child_environment(&surroundings, provider.as_deref().unwrap_or_default());
+    variables.retain(|name, _| !name.as_bytes().starts_with(OWN_PREFIX));
+    variables.insert(TRACE_PARENT_VARIABLE.into(), trace_parent.into());
+    Surroundings {
+        variables,
+        ..surroundings
+    }
+}
+
+fn exit_code(ending: &Ending) -> u8 {
+    let ran = match ending {
+        Ending::NotStarted { denial, .. } => return RunExit::of(denial).code(),
+        Ending::Ran(ran) => ran,
+    };
+    match ran.finished.ended_by {
+        EndedBy::Revocation => RunExit::Revoked.code(),
+        EndedBy::LostContact => RunExit::LostContact.code(),
+        EndedBy::Itself | EndedBy::Signal => {
+            u8::try_from(own_code(ran.finished.end)).unwrap_or(u8::MAX)
+        }
+    }
+}
+
+/// The exit code of a command that ended so.
+fn own_code(end: End) -> i32 {
+    const KILL: i32 = 9;
+    match end {
+        End::Exited(code) => code,
+        End::Signaled(number) => SIGNAL_BASE.saturating_add(number),
+        // A keeper that is killed takes the command with it.
+        End::Unknown | End::Changed | End::NotStarted(_) => SIGNAL_BASE.saturating_add(KILL),
+    }
+}
+
+/// The shape of every ending. Each key is always there.
+#[derive(Debug, Serialize)]
+struct RunShape {
+    schema: &'static str,
+    /// `ran` or `not-started`.
+    outcome: &'static str,
+    exit_code: u8,
+    decision_id: Option<String>,
+    reasons: Vec<ReasonShape>,
+    ended_by: Option<EndedBy>,
+    /// `accepted`, `rejected` or `unjudged`.
+    evidence: Option<&'static str>,
+    evidence_reasons: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReasonShape {
+    code: String,
+    message: String,
+    help: String,
+}
+
+impl RunShape {
+    fn of(ending: &Ending) -> Self {
+        let exit_code = exit_code(ending);
+        match ending {
+            Ending::NotStarted { denial, .. } => Self {
+                schema: "admit.run/1",
+                outcome: "not-started",
+                exit_code,
+                decision_id: denial.decision_id().map(str::to_owned),
+                reasons: denial
+                    .lines()
+                    .into_iter()
+                    .map(|line| ReasonShape {
+                        code: line.code,
+                        message: line.message,
+                        help: line.help,
+                    })
+                    .collect(),
+                ended_by: None,
+                evidence: None,
+                evidence_reasons: Vec::new(),
+            },
+            Ending::Ran(ran) => {
+                let (evidence, evidence_reasons) = judged(ran);
+                Self {
+                    schema: "admit.run/1",
+                    outcome: "ran",
+                    exit_code,
+                    decision_id: Some(ran.decision_id.clone()),
+                    reasons: Vec::new(),
+                    ended_by: Some(ran.finished.ended_by),
+                    evidence: Some(evidence),
+                    evidence_reasons,
+                }
+            }
+        }
+    }
+}
+
+/// The judgment on the evidence in a word, and its reasons.
+fn judged(ran: &Ran) -> (&'static str, Vec<String>) {
+    match &ran.evidence {
+        Ok(Some(evidence::Ending::Judged(Judgment::Accepted(_)))) => ("accepted", Vec::new()),
+        Ok(Some(evidence::Ending::Judged(Judgment::Rejected(rejected)))) => {
+            let codes = rejected.reasons().iter().map(|reason| reason.code.clone());
+            ("rejected", codes.collect())
+        }
+        Ok(Some(evidence::Ending::NoAnswer(error))) => ("unjudged", vec![error.to_string()]),
+        Ok(None) => ("baseline", Vec::new()),
+        Err(error) => ("unjudged", vec![error.to_string()]),
+    }
+}
+
+/// Prints the ending: with `json` as the last line of standard output, else on standard error, which
+/// the command had to itself until now.
+fn print(json: bool, ending: &Ending) -> io::Result<()> {
+    let shape = RunShape::of(ending);
+    if json {
+        return json_line(&mut anstream::stdout(), &shape);
+    }
+    let mut out = anstream::stderr();
+    match ending {
+        Ending::NotStarted { is_written, .. } => {
+            writeln!(out, "admit: {BAD}NOT STARTED{BAD:#}")?;
+            for reason in &shape.reasons {
+                writeln!(out, "  {CODE}{}{CODE:#}: {}", reason.code, reason.message)?;
+                writeln!(out, "    {FAINT}{}{FAINT:#}", reason.help)?;
+            }
+            if !is_written {
+                writeln!(out, "  the evidence folder could not be written")?;
+            }
+        }
+        Ending::Ran(_) => {
+            let evidence = shape.evidence.unwrap_or_default();
+            let style = if evidence == "accepted" { GOOD } else { BAD };
+            writeln!(out, "admit: the evidence is {style}{evidence}{style:#}")?;
+            for reason in &shape.evidence_reasons {
+                writeln!(out, "  {CODE}{reason}{CODE:#}")?;
+            }
+        }
+    }
+    out.flush()
+}

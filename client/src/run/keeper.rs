@@ -1,0 +1,165 @@
+//! The keeper: a process between the wrapper and the command, so that nothing outlives either.
+//!
+//! It starts the command in a process group of its own, passes on what the wrapper orders, and when
+//! the command has ended, or the wrapper has, it kills whatever is left below it. If the keeper itself
+//! is killed, the command dies with it ([`super::entry`]) and the wrapper kills what is left.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    os::unix::process::CommandExt as _,
+    process::{Command, ExitCode, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process_group, wait};
+use tokio::{
+    net::UnixStream,
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    control::{self, Incoming, News, Order},
+    descendants,
+};
+
+/// This very program, even if its file has been replaced.
+pub(super) const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// What the keeper needs to know.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Keep {
+    /// The time between TERM and KILL, in milliseconds.
+    #[arg(long)]
+    grace_ms: u64,
+
+    /// A file that a fact was stated from; see the last step.
+    #[arg(long = "file")]
+    files: Vec<OsString>,
+
+    /// The command.
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// Keeps the command until it has ended.
+pub(crate) fn keep(args: &Keep) -> ExitCode {
+    match try_keep(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(News::NotStarted(error.raw_os_error().unwrap_or_default()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_keep(args: &Keep) -> io::Result<()> {
+    descendants::adopt()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(async {
+        // Before there is a child, so that none ends unseen.
+        let children = signal(SignalKind::child())?;
+        let control = control::inherited()?;
+        control.set_nonblocking(true)?;
+        let orders = Incoming::new(UnixStream::from_std(control)?);
+        let command = start(args)?;
+        Ok::<_, io::Error>(attend(command, children, orders, args.grace_ms).await)
+    })?;
+    descendants::end_all();
+    if let Some(status) = ended {
+        tell(match status.exit_status() {
+            Some(code) => News::Exited(code),
+            None => News::Signaled(status.terminating_signal().unwrap_or_default()),
+        });
+    }
+    Ok(())
+}
+
+/// Starts the last step, on this thread: the command dies with the thread that started it, and this
+/// one lives as long as the keeper.
+fn start(args: &Keep) -> io::Result<Pid> {
+    let mut command = Command::new(OWN_PROGRAM);
+    command
+        .arg("enter")
+        .arg(format!("--keeper={}", getpid().as_raw_nonzero()));
+    for file in &args.files {
+        command.arg("--file").arg(file);
+    }
+    let control = control::inherited()?;
+    let child = command
+        .arg("--")
+        .args(&args.command)
+        .stdin(Stdio::from(std::os::fd::OwnedFd::from(control)))
+        .process_group(0)
+        .spawn()?;
+    i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Attends to the command until it has ended; `None` when the wrapper ended first.
+async fn attend(
+    command: Pid,
+    mut children: tokio::signal::unix::Signal,
+    mut orders: Incoming<UnixStream>,
+    grace_ms: u64,
+) -> Option<WaitStatus> {
+    let mut kill_at: Option<Instant> = None;
+    loop {
+        // One order is waited for until it is there: its reading must not be broken off.
+        let order = orders.next::<Order>();
+        tokio::pin!(order);
+        let order = loop {
+            if let Some(status) = ended(command) {
+                return Some(status);
+            }
+            let kill = sleep_until(kill_at.unwrap_or_else(Instant::now));
+            tokio::select! {
+                order = &mut order => break order?,
+                _ = children.recv() => {}
+                () = kill, if kill_at.is_some() => {
+                    kill_at = None;
+                    // What is left is found and killed when the command has ended.
+                    let _ = kill_process_group(command, Signal::KILL);
+                }
+            }
+        };
+        match order {
+            Order::Signal(number) => {
+                if let Some(signal) = Signal::from_named_raw(number) {
+                    let _ = kill_process_group(command, signal);
+                }
+            }
+            Order::End => {
+                let _ = kill_process_group(command, Signal::TERM);
+                kill_at.get_or_insert_with(|| {
+                    let now = Instant::now();
+                    now.checked_add(Duration::from_millis(grace_ms))
+                        .unwrap_or(now)
+                });
+            }
+        }
+    }
+}
+
+/// How the command ended, if it has. Any other child that has ended is taken in.
+fn ended(command: Pid) -> Option<WaitStatus> {
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+        if pid == command {
+            return Some(status);
+        }
+    }
+    None
+}
+
+/// Tells the wrapper. One that is gone needs no telling.
+fn tell(news: News) {
+    if let (Ok(mut control), Ok(line)) = (control::inherited(), control::line(&news)) {
+        // The socket may be non-blocking; its buffer has room for so few bytes.
+        let _ = control.write_all(&line);
+    }
+}

@@ -1,0 +1,299 @@
+//! The steps of a launch: gather, ask, verify, claim, start, attend, hand in. Each step before the
+//! start can end the launch, and then nothing was started.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    io,
+    path::PathBuf,
+    time::Duration,
+};
+
+use admit_client::{
+    Answer, AskError, Client, Contact, Following, PairEvent,
+    facts::{FileRole, Launch, ReadFile, Surroundings, gather},
+};
+use admit_proto::v1::{AdmitRequest, Lane};
+use tokio::time::timeout;
+
+use super::{
+    denial::Denial,
+    permission::{GivenPermit, Permission},
+    record::Record,
+    sealed::{Sealed, Watched},
+    supervision::{ContactTerms, End, Finished, Running, Signals, Start},
+};
+use crate::evidence::{
+    self, fixture,
+    folder::EvidenceFolder,
+    store::StoreError,
+    trace::Before,
+    withholding::{Endpoint, Withholding},
+};
+
+/// The variable by which the command knows the decision that it runs under.
+const DECISION_VARIABLE: &str = "ADMIT_DECISION_ID";
+/// The variable of the base URL.
+const BASE_URL: &str = "CTO_HARNESS_CASE_LOCAL_BASE_URL";
+/// A launch as it was ordered.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) launch: Launch,
+    /// What surrounds the command: its variables are those that it will get.
+    pub(crate) surroundings: Surroundings,
+    pub(crate) folder: EvidenceFolder,
+    /// The copied fixture that the command works on.
+    pub(crate) fixture_dir: Option<PathBuf>,
+    /// The evidence folder of the fake run of the same run.
+    pub(crate) baseline: Option<PathBuf>,
+    /// The time between TERM and KILL.
+    pub(crate) grace: Duration,
+    pub(crate) contact: ContactTerms,
+    /// A permit that was obtained elsewhere.
+    pub(crate) permit: Option<GivenPermit>,
+    /// Time for everything until the start.
+    pub(crate) deadline: Duration,
+}
+
+/// What a launch came to.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The command was never started.
+    NotStarted {
+        denial: Denial,
+        /// Whether the evidence folder says so too.
+        is_written: bool,
+    },
+    /// It ran.
+    Ran(Ran),
+}
+
+/// A command that ran.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) decision_id: String,
+    pub(crate) finished: Finished,
+    pub(crate) evidence: Evidence,
+}
+
+/// What became of the evidence; none: a run of the fake lane, which is a baseline and is not judged.
+pub(crate) type Evidence = Result<Option<evidence::Ending>, evidence::CollectError>;
+
+/// What there is to know before anybody is asked.
+struct Prepared {
+    request: AdmitRequest,
+    files: Vec<ReadFile>,
+    task_id: Option<String>,
+    fixture: Option<String>,
+    before: Before,
+}
+
+/// A started command, with everything that its end will need.
+struct Started {
+    permission: Permission,
+    prepared: Prepared,
+    running: Running,
+    signals: Signals,
+    following: Option<Following>,
+    config: Watched,
+    adapter: Watched,
+    sealed: Option<Sealed>,
+}
+
+/// Runs the plan to its end.
+pub(crate) async fn run(plan: &Plan, client: &mut Client) -> Ending {
+    let mut record = match Record::create(&plan.folder, &plan.launch) {
+        Ok(record) => record,
+        Err(error) => {
+            return Ending::NotStarted {
+                denial: Denial::NoEvidence(error),
+                is_written: false,
+            };
+        }
+    };
+    let started = match timeout(plan.deadline, start(plan, client, &mut record)).await {
+        Ok(Ok(started)) => started,
+        Ok(Err(denial)) => return not_started(&mut record, denial),
+        Err(_) => return not_started(&mut record, Denial::NoAnswer(Box::new(AskError::TimedOut))),
+    };
+    let finished = started
+        .running
+        .attend(started.signals, started.following, plan.contact)
+        .await;
+    match finished.end {
+        End::Changed => return not_started(&mut record, Denial::Changed),
+        End::NotStarted(error) => {
+            let error = io::Error::from_raw_os_error(error);
+            return not_started(&mut record, Denial::NotStarted(error));
+        }
+        End::Exited(_) | End::Signaled(_) | End::Unknown => {}
+    }
+    let (config, adapter) = (started.config.state(), started.adapter.state());
+    // Whoever writes to the configuration from here on does not change this run any more.
+    drop(started.sealed);
+    let evidence = match record.ended(&finished, config, adapter) {
+        Ok(()) => hand_in(plan, client, &started.prepared).await,
+        Err(error) => Err(StoreError::Write {
+            name: "run.json",
+            error,
+        }
+        .into()),
+    };
+    Ending::Ran(Ran {
+        decision_id: started.permission.claims().decision_id.clone(),
+        finished,
+        evidence,
+    })
+}
+
+/// Every step up to the start. Nothing in here runs for long but the questions and the gathering, and
+/// all of it together has one deadline.
+async fn start(plan: &Plan, client: &mut Client, record: &mut Record) -> Result<Started, Denial> {
+    let prepared = prepare(plan).await?;
+    record.asks(&prepared.request, prepared.fixture.clone());
+    let permission = match &plan.permit {
+        Some(given) => Permission::of_file(given, client, &prepared.request).await?,
+        None => ask(client, &prepared.request).await?,
+    };
+    record.allowed(&permission).map_err(Denial::NoEvidence)?;
+    // The configuration is claimed before its last look: whoever touches it from here on is seen.
+    let sealed = Sealed::seal(&prepared.files).map_err(Denial::NotSealed)?;
+    let config = Watched::new(&prepared.files, FileRole::CaseConfig);
+    let adapter = Watched::new(&prepared.files, FileRole::Models);
+    let following = follow(plan, client, &permission).await?;
+    if !prepared.files.iter().all(ReadFile::is_unchanged) {
+        return Err(Denial::Changed);
+    }
+    let signals = Signals::take().map_err(Denial::NotStarted)?;
+    let stderr = record.stderr().map_err(Denial::NoEvidence)?;
+    permission.holds()?;
+    record.starts(&permission).map_err(Denial::NoEvidence)?;
+    // INVARIANT: the one place where a command is started, behind a verified permission.
+    let running = Running::start(Start {
+        command: &plan.surroundings.argv,
+        variables: &variables(plan, &permission),
+        files: &prepared.files,
+        grace: plan.grace,
+        stderr,
+        withholding: Withholding::new(&Endpoint::new(base_url(plan).as_deref())),
+    })
+    .map_err(Denial::NotStarted)?;
+    Ok(Started {
+        permission,
+        prepared,
+        running,
+        signals,
+        following,
+        config,
+        adapter,
+        sealed,
+    })
+}
+
+async fn prepare(plan: &Plan) -> Result<Prepared, Denial> {
+    let gathered = gather(
+        plan.surroundings.clone(),
+        plan.launch.clone(),
+        plan.deadline,
+    )
+    .await
+    .map_err(Denial::NoFacts)?;
+    if !gathered.refusals.is_empty() {
+        return Err(Denial::Refused(gathered.refusals));
+    }
+    let fixture_dir = plan.fixture_dir.as_deref();
+    let fixture = fixture_dir.map(fixture::digest).transpose();
+    Ok(Prepared {
+        request: gathered.request,
+        files: gathered.files,
+        task_id: gathered.task_id,
+        fixture: fixture
+            .map_err(Denial::NoFixture)?
+            .map(|digest| digest.to_string()),
+        before: Before::look(fixture_dir, plan.surroundings.pi_agent_dir().as_deref()),
+    })
+}
+
+async fn ask(client: &mut Client, request: &AdmitRequest) -> Result<Permission, Denial> {
+    match client.admit(request.clone()).await {
+        Ok(Answer::Allowed(allowed)) => match allowed.permit() {
+            Some(permit) => Permission::of_allow(permit, client, request).await,
+            None => Err(Denial::PermitUnfit("the answer has no permit")),
+        },
+        Ok(Answer::Denied(denied)) => Err(Denial::Denied(Box::new(denied))),
+        Err(error) => Err(Denial::NoAnswer(Box::new(error))),
+    }
+}
+
+/// Follows the pair of the launch, which has to be admitted still; none: the fake lane has no pair.
+async fn follow(
+    plan: &Plan,
+    client: &Client,
+    permission: &Permission,
+) -> Result<Option<Following>, Denial> {
+    if plan.launch.lane != Lane::Real {
+        return Ok(None);
+    }
+    let claims = permission.claims();
+    let mut following = client.clone().follow(&claims.provider, &claims.model);
+    // Whoever brings a permit and the keys starts without a server; the loss of contact counts from
+    // here on.
+    let needs_server = plan
+        .permit
+        .as_ref()
+        .is_none_or(|given| given.jwks.is_none());
+    if needs_server {
+        match following.next().await {
+            PairEvent::Admitted => {}
+            PairEvent::Revoked(reasons) => return Err(Denial::Revoked(reasons)),
+            PairEvent::Contact(Contact::Lost { error, .. }) => {
+                return Err(Denial::NoAnswer(Box::new(error)));
+            }
+            PairEvent::Contact(Contact::Restored) => {
+                return Err(Denial::NoAnswer(Box::new(AskError::Malformed(
+                    "it tells no state",
+                ))));
+            }
+        }
+    }
+    Ok(Some(following))
+}
+
+/// The variables of the command: what surrounds it, and the decision that it runs under.
+fn variables(plan: &Plan, permission: &Permission) -> BTreeMap<OsString, OsString> {
+    let mut variables = plan.surroundings.variables.clone();
+    let decision_id = permission.claims().decision_id.clone();
+    variables.insert(DECISION_VARIABLE.into(), decision_id.into());
+    variables
+}
+
+fn base_url(plan: &Plan) -> Option<String> {
+    let value = plan.surroundings.variables.get(OsStr::new(BASE_URL));
+    value.map(|value| value.to_string_lossy().into_owned())
+}
+
+fn not_started(record: &mut Record, denial: Denial) -> Ending {
+    // The reason for not starting outweighs that it could not be written; that is told besides.
+    let is_written = record.not_started(&denial).is_ok();
+    Ending::NotStarted { denial, is_written }
+}
+
+/// Collects the evidence; that of the real lane is handed in.
+async fn hand_in(plan: &Plan, client: &mut Client, prepared: &Prepared) -> Evidence {
+    let inputs = evidence::Inputs {
+        fixture_dir: plan.fixture_dir.clone(),
+        task_id: prepared.task_id.clone(),
+        agent_dir: plan.surroundings.pi_agent_dir(),
+        before: Some(&prepared.before),
+        baseline: plan.baseline.clone(),
+        report: None,
+        base_url: base_url(plan),
+    };
+    let collected = evidence::collect(&plan.folder, &inputs)?;
+    if plan.launch.lane != Lane::Real {
+        return Ok(None);
+    }
+    evidence::hand_in(client, &plan.folder, collected)
+        .await
+        .map(Some)
+}
