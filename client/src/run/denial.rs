@@ -119,13 +119,13 @@ impl Denial {
             | Self::NotSealed(_)
             | Self::Changed
             | Self::NotStarted(_)
-            | Self::NoEvidence(_) => vec![self.own_line()],
+            | Self::NoEvidence(_) => self.only_line().into_iter().collect(),
         }
     }
 
-    /// The line of a denial that is the wrapper's own and has one reason.
-    fn own_line(&self) -> Line {
-        match self {
+    /// The line of a denial that has one reason; `None` for one that brings its own.
+    fn only_line(&self) -> Option<Line> {
+        Some(match self {
             Self::NoFacts(error) => Line::new(
                 "facts-not-gathered",
                 error.to_string(),
@@ -179,12 +179,8 @@ impl Denial {
                 format!("the evidence folder cannot be written: {}", error.kind()),
                 "name a new or empty folder that this user may write to",
             ),
-            Self::Denied(_) | Self::Refused(_) | Self::Revoked(_) => Line::new(
-                "not-admitted",
-                "the launch is not admitted".to_owned(),
-                "see the other reasons",
-            ),
-        }
+            Self::Denied(_) | Self::Refused(_) | Self::Revoked(_) => return None,
+        })
     }
 
     /// The decision that stands behind it.
