@@ -312,7 +312,7 @@ fn print(out: &mut dyn Write, claims: Option<&Claims>, fault: Option<Fault>) -> 
     ] {
         writeln!(
             out,
-            "  {name:<9} {}",
+            "  {name:<10} {}",
             unless_empty(&value).unwrap_or("none")
         )?;
     }

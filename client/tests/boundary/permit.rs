@@ -138,11 +138,11 @@ async fn what_a_permit_states_is_shown_even_when_it_has_expired() {
     assert_eq!(code(&output), Some(1));
     let shown = text(&output);
     for part in [
-        "  host      spark-1\n",
-        "  run       run-1\n",
-        "  provider  qwen-local\n",
-        "  expires   2026-06-01T12:01:00Z\n",
-        &format!("  record    7:{}\n", Digest::of(b"record")),
+        "  host       spark-1\n",
+        "  run        run-1\n",
+        "  provider   qwen-local\n",
+        "  expires    2026-06-01T12:01:00Z\n",
+        &format!("  record     7:{}\n", Digest::of(b"record")),
     ] {
         assert!(shown.contains(part), "{shown}");
     }
