@@ -15,7 +15,7 @@ use admit_policy::Digest;
 use admit_proto::v1::{AdmitRequest, FixtureKind, Lane, ServedModel};
 use clap::ValueEnum;
 
-use super::{Break, Outcome, Server, UsageError};
+use super::{Break, Outcome, Server, UsageError, bounded, this_host};
 
 /// Gathers the facts of a launch and asks whether it may start.
 #[derive(Debug, clap::Args)]
@@ -162,7 +162,7 @@ impl Check {
     fn launch(&self) -> Result<Launch, UsageError> {
         let host = match &self.host {
             Some(host) => bounded("--host", Bound::Host, host)?,
-            None => rustix::system::uname().nodename().to_string_lossy().into(),
+            None => this_host(),
         };
         let fake_baseline = self
             .fake_baseline
@@ -225,15 +225,6 @@ impl Check {
             ));
         }
         Ok(TargetRepositories::These(self.target_repository.clone()))
-    }
-}
-
-/// `text`, if it is within its bounds. The error does not repeat it.
-fn bounded(flag: &str, bound: Bound, text: &str) -> Result<String, UsageError> {
-    if bound.holds(text) {
-        Ok(text.to_owned())
-    } else {
-        Err(UsageError(format!("{flag} is {}", bound.describe())))
     }
 }
 

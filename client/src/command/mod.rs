@@ -3,6 +3,8 @@
 //! Deliberately absent: anything that starts a process. That is the launch wrapper's.
 
 mod check;
+mod drill;
+mod evidence;
 mod health;
 mod policy;
 mod render;
@@ -15,22 +17,24 @@ use std::{
     time::Duration,
 };
 
-use admit_client::{Client, Endpoint};
+use admit_client::{Client, Endpoint, facts::Bound};
 use admit_policy::text::is_forbidden;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind,
+};
 
 /// What the command ends in. The codes are fixed: scripts depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Allowed, serving, or shown.
+    /// Allowed, accepted, closed, serving, or shown.
     Yes,
-    /// Denied, or not serving.
+    /// Denied, rejected, open, or not serving.
     No,
     /// The command line cannot be used.
     Usage,
     /// There is no answer.
     NoAnswer,
-    /// The facts of the launch could not be gathered.
+    /// The facts of the launch could not be gathered, or the evidence of the run not collected.
     NoFacts,
 }
 
@@ -56,14 +60,14 @@ impl Outcome {
     fn meaning(self) -> &'static str {
         match self {
             Self::Yes => {
-                "allowed, serving, or shown; under `check` nothing but an ALLOW, help neither"
+                "allowed, accepted, every gate closed, serving, or shown; where it is a verdict, never help"
             }
-            Self::No => "denied, or not serving",
+            Self::No => "denied, rejected, a gate not proven closed, or not serving",
             Self::Usage => "the command line cannot be used; nothing was asked",
             Self::NoAnswer => {
                 "no answer: unreachable, timed out, failed, malformed, or not printable"
             }
-            Self::NoFacts => "the facts of the launch could not be gathered; nothing was asked",
+            Self::NoFacts => "the facts or the evidence could not be gathered; nothing was asked",
         }
     }
 }
@@ -86,6 +90,10 @@ struct Line {
 enum Verb {
     /// Gathers the facts of a launch and asks whether it may start; starts nothing.
     Check(Box<check::Check>),
+    /// Collects the evidence of a finished run, and has it judged.
+    Evidence(evidence::Evidence),
+    /// Proves that the gates of a server are closed, with launches that it has to deny.
+    Drill(drill::Drill),
     /// Shows the policy in force.
     Policy(policy::Show),
     /// Follows the policy, an event per line, until Ctrl-C.
@@ -151,6 +159,23 @@ const TRACE_PARENT_VARIABLE: &str = "TRACEPARENT";
 #[error("{0}")]
 pub(crate) struct UsageError(pub(crate) String);
 
+/// `text`, if it is within its bounds. The error does not repeat it.
+pub(crate) fn bounded(flag: &str, bound: Bound, text: &str) -> Result<String, UsageError> {
+    if bound.holds(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(UsageError(format!("{flag} is {}", bound.describe())))
+    }
+}
+
+/// The name of this machine.
+pub(crate) fn this_host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
 /// Why a command broke off.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Break {
@@ -183,10 +208,15 @@ pub(crate) fn run() -> ExitCode {
 
 fn parse(arguments: &[OsString]) -> Result<Line, clap::Error> {
     let after_help = exit_codes();
-    let command = Line::command()
-        .after_long_help(after_help.clone())
-        .mut_subcommands(|verb| verb.after_long_help(after_help.clone()));
+    let command = with_after_help(Line::command(), &after_help);
     Line::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
+/// `command`, and each one below it, with `text` at the end of its help.
+fn with_after_help(command: Command, text: &str) -> Command {
+    command
+        .after_long_help(text.to_owned())
+        .mut_subcommands(|verb| with_after_help(verb, text))
 }
 
 fn exit_codes() -> String {
@@ -214,12 +244,16 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Outcome {
     }
 }
 
+/// The commands whose exit code 0 is a verdict.
+const VERDICTS: [&str; 3] = ["check", "evidence", "drill"];
+
 /// What a command line that starts no command ends in. A script that runs `admit check … && launch`
 /// must not launch because of a stray `--help`.
 fn outcome_of(kind: ErrorKind, arguments: &[OsString]) -> Outcome {
     let is_help = matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let is_check = arguments.get(1).map(OsString::as_os_str) == Some(OsStr::new("check"));
-    if is_help && !is_check {
+    let verb = arguments.get(1).map(OsString::as_os_str);
+    let is_verdict = VERDICTS.iter().any(|name| verb == Some(OsStr::new(name)));
+    if is_help && !is_verdict {
         Outcome::Yes
     } else {
         Outcome::Usage
@@ -233,6 +267,8 @@ fn execute(verb: Verb) -> anyhow::Result<Outcome> {
     let outcome = runtime.block_on(async {
         match verb {
             Verb::Check(check) => check.run().await,
+            Verb::Evidence(evidence) => evidence.run().await,
+            Verb::Drill(drill) => drill.run().await,
             Verb::Policy(show) => show.run().await,
             Verb::Watch(follow) => follow.run().await,
             Verb::Health(health) => health.run().await,
@@ -258,6 +294,9 @@ mod tests {
         for words in [
             "admit check --run-id r1",
             "admit check --lane real --run-id r1 --no-target-repository -- case --help --model x",
+            "admit evidence collect d --json --fixture-dir f --task-id t --agent-dir a",
+            "admit evidence check d --baseline b --report r --json --deadline-ms 50",
+            "admit drill --json --run-id r1 --server unix:/run/a",
             "admit policy --json --deadline-ms 50",
             "admit watch --provider p --model m --lane real",
             "admit health --service admit.v1.AdmissionService --server unix:/run/a",
@@ -271,6 +310,11 @@ mod tests {
             "admit check --run-id r1 --lane other",
             "admit check --run-id r1 --stage 1001",
             "admit check --run-id r1 --target-repository /a --no-target-repository",
+            "admit evidence",
+            "admit evidence collect",
+            "admit evidence check",
+            "admit evidence collect d --server unix:/run/a",
+            "admit drill now",
             "admit policy --deadline-ms 49",
             "admit policy --deadline-ms 60001",
             "admit watch --provider p",
@@ -284,7 +328,14 @@ mod tests {
     fn every_exit_code_is_its_own_and_is_in_the_help() {
         let codes: Vec<u8> = Outcome::ALL.into_iter().map(Outcome::code).collect();
         assert_eq!(codes, [0, 1, 2, 3, 4]);
-        for words in ["admit --help", "admit check --help", "admit health --help"] {
+        for words in [
+            "admit --help",
+            "admit check --help",
+            "admit evidence --help",
+            "admit evidence check --help",
+            "admit drill --help",
+            "admit health --help",
+        ] {
             let help = parse_words(words).unwrap_err().to_string();
             for outcome in Outcome::ALL {
                 assert!(help.contains(outcome.meaning()), "{words}");
@@ -297,6 +348,11 @@ mod tests {
         for (words, outcome) in [
             ("admit check --help", Outcome::Usage),
             ("admit check --run-id r -h", Outcome::Usage),
+            ("admit evidence --help", Outcome::Usage),
+            ("admit evidence check --help", Outcome::Usage),
+            ("admit evidence check -h", Outcome::Usage),
+            ("admit drill --help", Outcome::Usage),
+            ("admit help", Outcome::Yes),
             ("admit --help", Outcome::Yes),
             ("admit policy --help", Outcome::Yes),
             ("admit --version", Outcome::Yes),
