@@ -10,7 +10,7 @@ use admit_policy::Digest;
 use admit_proto::v1::{FixtureKind, Lane, ServedModel};
 use clap::ValueEnum;
 
-use super::UsageError;
+use super::{UsageError, bounded, this_host};
 
 /// What the caller states about a launch.
 #[derive(Debug, clap::Args)]
@@ -103,7 +103,7 @@ impl LaunchFlags {
     pub(crate) fn launch(&self, dry_run: bool) -> Result<Launch, UsageError> {
         let host = match &self.host {
             Some(host) => bounded("--host", Bound::Host, host)?,
-            None => rustix::system::uname().nodename().to_string_lossy().into(),
+            None => this_host(),
         };
         let fake_baseline = self
             .fake_baseline
@@ -166,15 +166,6 @@ impl LaunchFlags {
             ));
         }
         Ok(TargetRepositories::These(self.target_repository.clone()))
-    }
-}
-
-/// `text`, if it is within its bounds. The error does not repeat it.
-fn bounded(flag: &str, bound: Bound, text: &str) -> Result<String, UsageError> {
-    if bound.holds(text) {
-        Ok(text.to_owned())
-    } else {
-        Err(UsageError(format!("{flag} is {}", bound.describe())))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Deliberately absent: anything that starts a process. That is the launch wrapper's.
 
 mod check;
+mod drill;
+mod evidence;
 mod health;
 mod launch_flags;
 mod permit;
@@ -18,8 +20,11 @@ use std::{
     process::ExitCode,
 };
 
+use admit_client::facts::Bound;
 use admit_policy::text::is_forbidden;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind,
+};
 
 use crate::run::{
     entry::{self, Enter},
@@ -32,15 +37,15 @@ pub(crate) use server::Server;
 /// What the command ends in. The codes are fixed: scripts depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Allowed, serving, valid, or shown.
+    /// Allowed, accepted, closed, serving, valid, or shown.
     Yes,
-    /// Denied, not serving, or not valid.
+    /// Denied, rejected, open, not serving, or not valid.
     No,
     /// The command line cannot be used.
     Usage,
     /// There is no answer.
     NoAnswer,
-    /// The facts of the launch could not be gathered.
+    /// The facts of the launch could not be gathered, or the evidence of the run not collected.
     NoFacts,
 }
 
@@ -66,14 +71,14 @@ impl Outcome {
     fn meaning(self) -> &'static str {
         match self {
             Self::Yes => {
-                "allowed, serving, valid, or shown; under `check` nothing but an ALLOW, help neither"
+                "allowed, accepted, every gate closed, serving, valid, or shown; where it is a verdict, never help"
             }
-            Self::No => "denied, not serving, or not valid",
+            Self::No => "denied, rejected, a gate not proven closed, not serving, or not valid",
             Self::Usage => "the command line cannot be used; nothing was asked",
             Self::NoAnswer => {
                 "no answer: unreachable, timed out, failed, malformed, or not printable; no keys"
             }
-            Self::NoFacts => "the facts of the launch could not be gathered; nothing was asked",
+            Self::NoFacts => "the facts or the evidence could not be gathered; nothing was asked",
         }
     }
 }
@@ -96,6 +101,10 @@ struct Line {
 enum Verb {
     /// Gathers the facts of a launch and asks whether it may start; starts nothing.
     Check(Box<check::Check>),
+    /// Collects the evidence of a finished run, and has it judged.
+    Evidence(evidence::Evidence),
+    /// Proves that the gates of a server are closed, with launches that it has to deny.
+    Drill(drill::Drill),
     /// Shows the policy in force.
     Policy(policy::Show),
     /// Follows the policy, an event per line, until Ctrl-C.
@@ -119,6 +128,23 @@ enum Verb {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct UsageError(pub(crate) String);
+
+/// `text`, if it is within its bounds. The error does not repeat it.
+pub(crate) fn bounded(flag: &str, bound: Bound, text: &str) -> Result<String, UsageError> {
+    if bound.holds(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(UsageError(format!("{flag} is {}", bound.describe())))
+    }
+}
+
+/// The name of this machine.
+pub(crate) fn this_host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
 
 /// Why a command broke off.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +176,8 @@ pub(crate) fn run() -> ExitCode {
         Verb::Keep(keep) => keeper::keep(&keep),
         Verb::Enter(enter) => entry::enter(&enter),
         verb @ (Verb::Check(_)
+        | Verb::Evidence(_)
+        | Verb::Drill(_)
         | Verb::Policy(_)
         | Verb::Watch(_)
         | Verb::Health(_)
@@ -178,17 +206,16 @@ fn is_run(arguments: &[OsString]) -> bool {
 
 fn parse(arguments: &[OsString]) -> Result<Line, clap::Error> {
     let after_help = exit_codes();
-    let command = Line::command()
-        .after_long_help(after_help.clone())
-        .mut_subcommands(|verb| {
-            let after_help = match verb.get_name() {
-                "run" => run::exit_codes(),
-                _ => after_help.clone(),
-            };
-            verb.after_long_help(after_help.clone())
-                .mut_subcommands(|verb| verb.after_long_help(after_help.clone()))
-        });
+    let command = with_after_help(Line::command(), &after_help)
+        .mut_subcommand("run", |verb| verb.after_long_help(run::exit_codes()));
     Line::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
+/// `command`, and each one below it, with `text` at the end of its help.
+fn with_after_help(command: Command, text: &str) -> Command {
+    command
+        .after_long_help(text.to_owned())
+        .mut_subcommands(|verb| with_after_help(verb, text))
 }
 
 fn exit_codes() -> String {
@@ -216,17 +243,20 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Outcome {
     }
 }
 
+/// The commands whose exit code 0 is a verdict.
+const VERDICTS: [&str; 4] = ["check", "evidence", "drill", "run"];
+
 /// What a command line that starts no command ends in. A script that runs `admit check … && launch`,
 /// or `admit permit verify … && launch`, must not launch because of a stray `--help`.
 fn outcome_of(kind: ErrorKind, arguments: &[OsString]) -> Outcome {
     let is_help = matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let word = |at: usize| arguments.get(at).and_then(|word| word.to_str());
-    let is_gate = match word(1) {
-        Some("check") => true,
+    let is_verdict = match word(1) {
         Some("permit") => word(2) == Some("verify"),
-        Some(_) | None => false,
+        Some(verb) => VERDICTS.contains(&verb),
+        None => false,
     };
-    if is_help && !is_gate {
+    if is_help && !is_verdict {
         Outcome::Yes
     } else {
         Outcome::Usage
@@ -240,6 +270,8 @@ fn execute(verb: Verb) -> anyhow::Result<ExitCode> {
     let outcome = runtime.block_on(async {
         match verb {
             Verb::Check(check) => check.run().await.map(ExitCode::from),
+            Verb::Evidence(evidence) => evidence.run().await.map(ExitCode::from),
+            Verb::Drill(drill) => drill.run().await.map(ExitCode::from),
             Verb::Policy(show) => show.run().await.map(ExitCode::from),
             Verb::Watch(follow) => follow.run().await.map(ExitCode::from),
             Verb::Health(health) => health.run().await.map(ExitCode::from),
@@ -269,6 +301,9 @@ mod tests {
         for words in [
             "admit check --run-id r1",
             "admit check --lane real --run-id r1 --no-target-repository -- case --help --model x",
+            "admit evidence collect d --json --fixture-dir f --task-id t --agent-dir a",
+            "admit evidence check d --baseline b --report r --json --deadline-ms 50",
+            "admit drill --json --run-id r1 --server unix:/run/a",
             "admit policy --json --deadline-ms 50",
             "admit watch --provider p --model m --lane real",
             "admit health --service admit.v1.AdmissionService --server unix:/run/a",
@@ -288,6 +323,11 @@ mod tests {
             "admit check --run-id r1 --lane other",
             "admit check --run-id r1 --stage 1001",
             "admit check --run-id r1 --target-repository /a --no-target-repository",
+            "admit evidence",
+            "admit evidence collect",
+            "admit evidence check",
+            "admit evidence collect d --server unix:/run/a",
+            "admit drill now",
             "admit policy --deadline-ms 49",
             "admit policy --tls-cert /cert.pem",
             "admit policy --tls-key /key.pem",
@@ -308,6 +348,10 @@ mod tests {
             "admit check --help",
             "admit health --help",
             "admit permit verify --help",
+            "admit evidence --help",
+            "admit evidence check --help",
+            "admit drill --help",
+            "admit health --help",
         ] {
             let help = parse_words(words).unwrap_err().to_string();
             for outcome in Outcome::ALL {
@@ -321,6 +365,11 @@ mod tests {
         for (words, outcome) in [
             ("admit check --help", Outcome::Usage),
             ("admit check --run-id r -h", Outcome::Usage),
+            ("admit evidence --help", Outcome::Usage),
+            ("admit evidence check --help", Outcome::Usage),
+            ("admit evidence check -h", Outcome::Usage),
+            ("admit drill --help", Outcome::Usage),
+            ("admit help", Outcome::Yes),
             ("admit --help", Outcome::Yes),
             ("admit permit verify --help", Outcome::Usage),
             ("admit permit verify p -h", Outcome::Usage),

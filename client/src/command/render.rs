@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use admit_client::{AskError, PassedOver, failure::code_name};
+use admit_client::{AskError, PassedOver, Record, failure::code_name};
 use admit_policy::Timestamp;
 use admit_proto::v1::{Place, Reason};
 use anstyle::{AnsiColor, Style};
@@ -165,6 +165,24 @@ impl<'a> PlaceShape<'a> {
     /// The shapes of `places`.
     pub(crate) fn all(places: &'a [Place]) -> Vec<Self> {
         places.iter().map(Self::of).collect()
+    }
+}
+
+/// Where an answer is recorded, as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct RecordShape<'a> {
+    stream_id: &'a str,
+    seq: u64,
+    hash: String,
+}
+
+impl<'a> From<&'a Record> for RecordShape<'a> {
+    fn from(record: &'a Record) -> Self {
+        Self {
+            stream_id: &record.stream_id,
+            seq: record.seq,
+            hash: record.hash.to_string(),
+        }
     }
 }
 

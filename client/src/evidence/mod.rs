@@ -20,7 +20,7 @@ mod observed;
 mod pi_session;
 mod pipeline;
 mod record;
-mod report;
+pub(crate) mod report;
 mod request;
 mod scan;
 pub(crate) mod store;

@@ -212,6 +212,19 @@ impl ReportFile {
     }
 }
 
+impl ReportFile {
+    /// What was missing or not understood, in words of this program.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &'static str> {
+        let baseline = self.baseline.as_ref();
+        self.observed_models
+            .faults
+            .iter()
+            .copied()
+            .chain(self.pipeline.fault)
+            .chain(baseline.and_then(|baseline| baseline.pipeline.fault))
+    }
+}
+
 impl ProcessPart {
     fn of(run: &RunFile) -> Self {
         Self {

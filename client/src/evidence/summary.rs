@@ -267,13 +267,7 @@ fn observations(page: &mut Page, report: &ReportFile) {
     {
         page.line(&format!("- and {more} more, in `report.json`"));
     }
-    let faults = observed.faults.iter().chain(&report.pipeline.fault).chain(
-        report
-            .baseline
-            .iter()
-            .filter_map(|baseline| baseline.pipeline.fault.as_ref()),
-    );
-    for fault in faults {
+    for fault in report.faults() {
         page.line(&format!("- note: {fault}"));
     }
 }

@@ -1,1 +1,489 @@
-//! x
+//! What is collected of a run, and what of it is handed in: whole, and with each thing amiss.
+
+use std::{fs, path::Path};
+
+use admit_proto::v1::{
+    ChangeState, EvidenceTarget, ObservationSource, ObservationState, PipelineOutcome,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+
+const DECISION: &str = "0197f0a4-5c00-7abc-8def-0123456789ab";
+const BASE_URL: &str = "http://10.1.2.3:8000/v1";
+const SECRET: &str = "sk-ant-canary-0123456789abcdef";
+
+fn digest(of: char) -> String {
+    of.to_string().repeat(64)
+}
+
+/// A host after a real run and the fake run before it, both in order.
+pub(super) struct Scene(TempDir);
+
+impl Scene {
+    pub(super) fn new() -> Self {
+        let scene = Self(tempfile::tempdir().unwrap());
+        for (folder, lane) in [("real", "real"), ("fake", "fake")] {
+            scene.write_json(&format!("{folder}/launch.json"), &launch(lane));
+            scene.write_json(&format!("{folder}/case_process_started"), &started());
+            scene.write_json(&format!("{folder}/run.json"), &run());
+        }
+        scene.write("real/permit.jwt", "aa.bb-_.cc\n");
+        scene.write("real/backend/case.stderr.log", &stderr());
+        scene.write("fixture/.case/t1/events/run-a.jsonl", &events());
+        scene.write("fake/trace/events-1.jsonl", &events());
+        let index = json!({ "version": 1, "event_logs": [{ "file": "events-1.jsonl", "withheld_lines": 0 }],
+            "sessions": [], "faults": [] });
+        scene.write_json("fake/trace/trace.json", &index);
+        fs::create_dir(scene.path("agent")).unwrap();
+        scene
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    pub(super) fn write(&self, path: &str, content: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn write_json(&self, path: &str, content: &Value) {
+        self.write(path, &content.to_string());
+    }
+
+    /// Changes one member of a file of JSON.
+    fn set(&self, path: &str, pointer: &str, value: Value) {
+        let mut content: Value =
+            serde_json::from_slice(&fs::read(self.path(path)).unwrap()).unwrap();
+        *content.pointer_mut(pointer).unwrap() = value;
+        self.write_json(path, &content);
+    }
+
+    fn replace(&self, path: &str, old: &str, new: &str) {
+        let content = fs::read_to_string(self.path(path)).unwrap();
+        assert!(content.contains(old), "{path}");
+        self.write(path, &content.replace(old, new));
+    }
+
+    fn remove(&self, path: &str) {
+        fs::remove_file(self.path(path)).unwrap();
+    }
+
+    pub(super) fn folder(&self) -> EvidenceFolder {
+        EvidenceFolder::new(self.path("real"))
+    }
+
+    fn inputs(&self) -> Inputs<'static> {
+        Inputs {
+            fixture_dir: Some(self.path("fixture")),
+            task_id: Some("t1".into()),
+            agent_dir: Some(self.path("agent")),
+            before: None,
+            baseline: Some(self.path("fake")),
+            report: None,
+            base_url: Some(BASE_URL.into()),
+        }
+    }
+
+    pub(super) fn collect(&self) -> Result<Collected, CollectError> {
+        collect(&self.folder(), &self.inputs())
+    }
+}
+
+fn launch(lane: &str) -> Value {
+    json!({
+        "version": 1, "lane": lane, "stage": 2, "host": "spark-1", "run_id": "run-7",
+        "provider": "qwen-local", "model": "qwen3", "verdict": "allow", "reasons": [],
+        "case_config": digest('c'), "fixture": digest('f'),
+        "answer": {
+            "decision_id": DECISION, "decide_time": "2026-06-01T12:00:00Z", "policy_digest": digest('a'),
+            "case_model_admission_status": "admitted", "stream_id": DECISION, "seq": 7,
+            "record_hash": digest('b'),
+        },
+    })
+}
+
+fn started() -> Value {
+    json!({ "version": 1, "decision_id": DECISION, "start_time": "2020-06-01T12:00:01.5Z" })
+}
+
+fn run() -> Value {
+    json!({
+        "version": 1, "start_time": "2020-06-01T12:00:01.5Z", "end_time": "2020-06-01T12:01:00Z",
+        "exit_code": 0, "signal": null, "ended_by": "itself",
+        "config": { "digest_before": digest('c'), "digest_after": digest('c'), "is_touched": false },
+        "adapter": { "digest_before": digest('d'), "digest_after": digest('d'), "is_touched": false },
+        "lost_contact_ms": null, "withheld_lines": 0,
+    })
+}
+
+fn stderr() -> String {
+    let spawn = |agent| {
+        let event = json!({ "level": "info", "msg": "spawning agent", "agent": agent, "cwd": "/w",
+            "provider": "qwen-local", "model": "qwen3" });
+        format!("{event}\n")
+    };
+    format!("starting\n{}{}", spawn("implementer"), spawn("reviewer"))
+}
+
+fn events() -> String {
+    [
+        json!({ "event": "pipeline_start", "taskId": "t1" }),
+        json!({ "event": "phase_start", "phase": "implement", "agent": "implementer" }),
+        json!({ "event": "phase_end", "phase": "implement", "agent": "implementer", "outcome": "completed" }),
+        json!({ "event": "phase_start", "phase": "review", "agent": "reviewer" }),
+        json!({ "event": "phase_end", "phase": "review", "agent": "reviewer", "outcome": "completed" }),
+        json!({ "event": "pipeline_end", "outcome": "completed" }),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(at, mut event)| {
+        event["sequence"] = json!(at + 1);
+        event["runId"] = json!("r");
+        format!("{event}\n")
+    })
+    .collect()
+}
+
+#[test]
+fn a_run_in_order_is_handed_in_whole() {
+    let scene = Scene::new();
+    let Collected {
+        request, report, ..
+    } = scene.collect().unwrap();
+    assert_eq!(request.host, "spark-1");
+    assert_eq!(request.run_id, "run-7");
+    assert_eq!(request.permit, "aa.bb-_.cc");
+    let start = request.start_time.unwrap();
+    assert_eq!((start.seconds, start.nanos), (1_591_012_801, 500_000_000));
+    let stated = request.report.as_ref().unwrap();
+    assert_eq!(stated.case_model_provider, "qwen-local");
+    assert_eq!(stated.case_model, "qwen3");
+    assert_eq!(stated.case_model_admission_status, "admitted");
+    let observed = request.observed_models.as_ref().unwrap();
+    assert_eq!(
+        observed.state(),
+        ObservationState::Complete,
+        "{:?}",
+        report.observed_models
+    );
+    let seen: Vec<_> = observed
+        .models
+        .iter()
+        .map(|seen| (seen.agent.as_str(), seen.provider.as_str(), seen.source()))
+        .collect();
+    let stderr = ObservationSource::CaseStderr;
+    assert_eq!(
+        seen,
+        [
+            ("implementer", "qwen-local", stderr),
+            ("reviewer", "qwen-local", stderr)
+        ]
+    );
+    let config = request.config.as_ref().unwrap();
+    assert_eq!(config.digest_before, digest('c'));
+    assert_eq!(config.digest_after, digest('c'));
+    assert_eq!(config.config(), ChangeState::Unchanged);
+    assert_eq!(config.adapter(), ChangeState::Unchanged);
+    assert_eq!(request.pipeline(), PipelineOutcome::Passed);
+    assert_eq!(request.fixture_digest, digest('f'));
+    let baseline = request.baseline.as_ref().unwrap();
+    assert_eq!(baseline.run_id, "run-7");
+    assert_eq!(baseline.fixture_digest, digest('f'));
+    assert_eq!(baseline.pipeline(), PipelineOutcome::Passed);
+    let scan = request.secret_scan.as_ref().unwrap();
+    let covered: Vec<EvidenceTarget> = scan.covered().collect();
+    assert_eq!(
+        covered,
+        [
+            EvidenceTarget::Report,
+            EvidenceTarget::Trace,
+            EvidenceTarget::BackendLogs
+        ]
+    );
+    assert!(scan.findings.is_empty());
+
+    let written: Value =
+        serde_json::from_slice(&fs::read(scene.folder().report()).unwrap()).unwrap();
+    assert_eq!(written["case_model_provider"], "qwen-local");
+    assert_eq!(written["case_model"], "qwen3");
+    assert_eq!(written["case_model_admission_status"], "admitted");
+    assert_eq!(written["pipeline"]["outcome"], "passed");
+    assert_eq!(written["verdict"], Value::Null);
+}
+
+/// Something amiss with a run, and whether the request tells of it.
+struct Amiss {
+    name: &'static str,
+    damage: fn(&Scene),
+    is_told: fn(&CheckEvidenceRequest) -> bool,
+}
+
+const fn amiss(
+    name: &'static str,
+    damage: fn(&Scene),
+    is_told: fn(&CheckEvidenceRequest) -> bool,
+) -> Amiss {
+    Amiss {
+        name,
+        damage,
+        is_told,
+    }
+}
+
+fn is_unobserved(request: &CheckEvidenceRequest) -> bool {
+    request.observed_models.as_ref().unwrap().state() == ObservationState::Incomplete
+}
+
+fn is_cut(request: &CheckEvidenceRequest) -> bool {
+    request.pipeline() == PipelineOutcome::Incomplete
+}
+
+fn change(request: &CheckEvidenceRequest) -> (ChangeState, ChangeState) {
+    let config = request.config.as_ref().unwrap();
+    (config.config(), config.adapter())
+}
+
+fn covers(request: &CheckEvidenceRequest, target: EvidenceTarget) -> bool {
+    let scan = request.secret_scan.as_ref().unwrap();
+    scan.covered().any(|covered| covered == target)
+}
+
+fn finds(request: &CheckEvidenceRequest, target: EvidenceTarget) -> bool {
+    let scan = request.secret_scan.as_ref().unwrap();
+    scan.findings().any(|found| found == target)
+}
+
+const STDERR: &str = "real/backend/case.stderr.log";
+const EVENTS: &str = "fixture/.case/t1/events/run-a.jsonl";
+const RUN: &str = "real/run.json";
+
+#[rustfmt::skip] // one row per line, so that the table reads as one
+const AMISS: [Amiss; 36] = [
+    amiss("no permit", |s| s.remove("real/permit.jwt"), |r| r.permit.is_empty()),
+    amiss("a permit that is none", |s| s.write("real/permit.jwt", "a b"), |r| r.permit.is_empty()),
+    amiss("a permit that is too long", |s| s.write("real/permit.jwt", &"a".repeat(4097)), |r| r.permit.is_empty()),
+    amiss("no start", |s| s.remove("real/case_process_started"), |r| r.start_time.is_none() && is_cut(r)),
+    amiss("no end", |s| s.remove(RUN), |r| r.config.is_none() && is_cut(r) && is_unobserved(r) && !covers(r, EvidenceTarget::BackendLogs)),
+    amiss("ended by a revocation", |s| s.set(RUN, "/ended_by", json!("revocation")), is_cut),
+    amiss("ended by lost contact", |s| s.set(RUN, "/ended_by", json!("lost-contact")), is_cut),
+    amiss("ended by a signal", |s| s.set(RUN, "/ended_by", json!("signal")), is_cut),
+    amiss("another config after", |s| s.set(RUN, "/config/digest_after", json!(digest('e'))), |r| change(r).0 == ChangeState::Changed),
+    amiss("no config after", |s| s.set(RUN, "/config/digest_after", Value::Null), |r| change(r).0 == ChangeState::Changed),
+    amiss("a touched config", |s| s.set(RUN, "/config/is_touched", json!(true)), |r| change(r).0 == ChangeState::Changed),
+    amiss("another config than the stated", |s| s.set("real/launch.json", "/case_config", json!(digest('e'))), |r| change(r).0 == ChangeState::Changed),
+    amiss("a touched adapter", |s| s.set(RUN, "/adapter/is_touched", json!(true)), |r| change(r).1 == ChangeState::Changed),
+    amiss("another adapter after", |s| s.set(RUN, "/adapter/digest_after", Value::Null), |r| change(r).1 == ChangeState::Changed),
+    amiss("no standard error", |s| s.remove(STDERR), |r| is_unobserved(r) && !covers(r, EvidenceTarget::BackendLogs)),
+    amiss("an endless standard error", |s| s.write(STDERR, &"\n".repeat(usize::try_from(LOG_BYTES_MAX).unwrap() + 1)), |r| is_unobserved(r) && !covers(r, EvidenceTarget::BackendLogs)),
+    amiss("a withheld line of standard error", |s| s.set(RUN, "/withheld_lines", json!(1)), |r| is_unobserved(r) && finds(r, EvidenceTarget::BackendLogs)),
+    amiss("a quiet agent", |s| s.replace(STDERR, "reviewer", "closer"), is_unobserved),
+    amiss("no event log", |s| s.remove(EVENTS), |r| is_cut(r) && r.observed_models.is_some()),
+    amiss("two event logs", |s| s.write("fixture/.case/t2/events/run-b.jsonl", &events()), is_cut),
+    amiss("an event log of another task", |s| s.replace(EVENTS, "\"t1\"", "\"t2\""), is_cut),
+    amiss("a failed pipeline behind the exit code 0", |s| s.replace(EVENTS, "\"pipeline_end\",\"outcome\":\"completed\"", "\"pipeline_end\",\"outcome\":\"failed\""), |r| r.pipeline() == PipelineOutcome::Failed),
+    amiss("a secret in the event log", |s| s.replace(EVENTS, "\"implement\"", &format!("\"{SECRET}\"")), |r| is_cut(r) && finds(r, EvidenceTarget::Trace)),
+    amiss("the endpoint in the event log", |s| s.replace(EVENTS, "\"implement\"", &format!("\"{BASE_URL}\"")), |r| is_cut(r) && finds(r, EvidenceTarget::Trace)),
+    amiss("a secret on standard error", |s| s.replace(STDERR, "starting", SECRET), |r| finds(r, EvidenceTarget::BackendLogs)),
+    amiss("the endpoint on standard error", |s| s.replace(STDERR, "starting", "to 10.1.2.3:8000"), |r| finds(r, EvidenceTarget::BackendLogs)),
+    amiss("a secret in another log", |s| s.write("real/backend/other.log", SECRET), |r| finds(r, EvidenceTarget::BackendLogs)),
+    amiss("a folder among the logs", |s| s.write("real/backend/more/other.log", ""), |r| !covers(r, EvidenceTarget::BackendLogs)),
+    amiss("a fallback", |s| s.replace(STDERR, "\"reviewer\",\"cwd\":\"/w\",\"level\":\"info\",\"model\":\"qwen3\",\"msg\":\"spawning agent\",\"provider\":\"qwen-local\"", "\"reviewer\",\"model\":\"claude-sonnet-4-6\",\"msg\":\"spawning agent\",\"provider\":\"anthropic\""),
+        |r| r.observed_models.as_ref().unwrap().models.iter().any(|seen| seen.provider == "anthropic")),
+    amiss("a session", |s| s.write("agent/sessions/--w--/a.jsonl", "{\"type\":\"model_change\",\"provider\":\"anthropic\",\"modelId\":\"m\"}\n"),
+        |r| r.observed_models.as_ref().unwrap().models.iter().any(|seen| seen.source() == ObservationSource::PiSession)),
+    amiss("a session with a secret", |s| s.write("agent/sessions/--w--/a.jsonl", &format!("{SECRET}\n")), |r| is_unobserved(r) && finds(r, EvidenceTarget::Trace)),
+    amiss("no fixture", |s| s.set("real/launch.json", "/fixture", Value::Null), |r| r.fixture_digest.is_empty()),
+    amiss("a fixture that is none", |s| s.set("real/launch.json", "/fixture", json!("f")), |r| r.fixture_digest.is_empty()),
+    amiss("a failed baseline", |s| s.replace("fake/trace/events-1.jsonl", "\"pipeline_end\",\"outcome\":\"completed\"", "\"pipeline_end\",\"outcome\":\"failed\""), |r| r.baseline.as_ref().unwrap().pipeline() == PipelineOutcome::Failed),
+    amiss("a baseline that was never collected", |s| s.remove("fake/trace/trace.json"), |r| r.baseline.as_ref().unwrap().pipeline() == PipelineOutcome::Incomplete),
+    amiss("a baseline of another run", |s| s.set("fake/launch.json", "/run_id", json!("run-8")), |r| r.baseline.as_ref().unwrap().run_id == "run-8"),
+];
+
+#[test]
+fn whatever_is_amiss_is_told_and_leaks_nothing() {
+    for Amiss {
+        name,
+        damage,
+        is_told,
+    } in AMISS
+    {
+        let whole = Scene::new();
+        assert!(
+            !is_told(&whole.collect().unwrap().request),
+            "{name}: always told"
+        );
+        let scene = Scene::new();
+        damage(&scene);
+        let Collected {
+            request, report, ..
+        } = scene.collect().unwrap();
+        assert!(is_told(&request), "{name}: {request:?}");
+        let texts = format!("{request:?}{}", serde_json::to_string(&report).unwrap());
+        for canary in ["canary", "10.1.2.3"] {
+            assert!(!texts.contains(canary), "{name}");
+            assert!(!has_text(&scene.folder().trace(), canary), "{name}");
+        }
+    }
+}
+
+/// Whether some file of a folder has this text.
+fn has_text(folder: &Path, text: &str) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return false;
+    };
+    entries.into_iter().any(|entry| {
+        let content = fs::read(entry.unwrap().path()).unwrap();
+        String::from_utf8_lossy(&content).contains(text)
+    })
+}
+
+#[test]
+fn where_nobody_looks_nothing_is_claimed() {
+    let scene = Scene::new();
+    let inputs = Inputs {
+        fixture_dir: None,
+        baseline: None,
+        ..scene.inputs()
+    };
+    let request = collect(&scene.folder(), &inputs).unwrap().request;
+    assert!(is_cut(&request) && is_unobserved(&request) && request.baseline.is_none());
+    assert!(!covers(&request, EvidenceTarget::Trace));
+    // Nothing is written that would stand for a trace.
+    assert!(!scene.folder().trace_index().exists());
+
+    let inputs = Inputs {
+        agent_dir: None,
+        ..scene.inputs()
+    };
+    let request = collect(&scene.folder(), &inputs).unwrap().request;
+    assert!(is_unobserved(&request) && !is_cut(&request));
+}
+
+#[test]
+fn a_trace_that_is_there_stays() {
+    let scene = Scene::new();
+    scene.collect().unwrap();
+    scene.write(EVENTS, "");
+    assert_eq!(
+        scene.collect().unwrap().request.pipeline(),
+        PipelineOutcome::Passed
+    );
+}
+
+#[test]
+fn a_trace_that_leads_out_of_the_folder_is_not_read() {
+    let scene = Scene::new();
+    scene.collect().unwrap();
+    for file in ["../run.json", "/etc/passwd", "a/b", "gone-1.jsonl"] {
+        scene.set("real/trace/trace.json", "/event_logs/0/file", json!(file));
+        let request = scene.collect().unwrap().request;
+        assert!(is_cut(&request), "{file}");
+        assert!(!covers(&request, EvidenceTarget::Trace), "{file}");
+    }
+}
+
+#[test]
+fn a_harness_may_state_its_own_report() {
+    let scene = Scene::new();
+    let whole = json!({ "case_model_provider": "p", "case_model": "m",
+        "case_model_admission_status": "admitted", "more": { "case_model": "x" } });
+    let fields = |content: &str| {
+        scene.write("report.json", content);
+        let inputs = Inputs {
+            report: Some(scene.path("report.json")),
+            ..scene.inputs()
+        };
+        collect(&scene.folder(), &inputs).map(|collected| {
+            let report = collected.request.report.clone().unwrap();
+            (
+                [
+                    report.case_model_provider,
+                    report.case_model,
+                    report.case_model_admission_status,
+                ],
+                finds(&collected.request, EvidenceTarget::Report),
+            )
+        })
+    };
+    let stated = |text: &str| fields(text).unwrap();
+    assert_eq!(
+        stated(&whole.to_string()),
+        (["p", "m", "admitted"].map(str::to_owned), false)
+    );
+    for (pointer, value, is_found) in [
+        ("/case_model", json!(7), false),
+        ("/case_model", json!(""), false),
+        ("/case_model", json!("a b"), false),
+        ("/case_model", json!("m".repeat(257)), false),
+        ("/case_model", json!(SECRET), true),
+        ("/case_model", json!(BASE_URL), true),
+    ] {
+        let mut report = whole.clone();
+        *report.pointer_mut(pointer).unwrap() = value;
+        let expected = (["p", "", "admitted"].map(str::to_owned), is_found);
+        assert_eq!(stated(&report.to_string()), expected, "{report}");
+    }
+    assert_eq!(stated("{}"), (["", "", ""].map(str::to_owned), false));
+    for bad in [
+        "",
+        "[]",
+        "7",
+        "{\"case_model\":\"a\",\"case_model\":\"b\"}",
+        "{} {}",
+    ] {
+        assert!(matches!(fields(bad), Err(CollectError::Report(_))), "{bad}");
+    }
+    scene.remove("report.json");
+    let inputs = Inputs {
+        report: Some(scene.path("report.json")),
+        ..scene.inputs()
+    };
+    assert!(matches!(
+        collect(&scene.folder(), &inputs),
+        Err(CollectError::Report(_))
+    ));
+}
+
+#[test]
+fn what_is_no_evidence_is_not_collected() {
+    type Damage = fn(&Scene);
+    #[rustfmt::skip] // one row per line, so that the table reads as one
+    let damages: [(&str, Damage, &str); 16] = [
+        ("nothing", |s| s.remove("real/launch.json"), "launch.json is not in the folder"),
+        ("not JSON", |s| s.write("real/launch.json", "x"), "launch.json has not the form"),
+        ("another version", |s| s.set("real/launch.json", "/version", json!(2)), "launch.json has not the form"),
+        ("another lane", |s| s.set("real/launch.json", "/lane", json!("other")), "launch.json has not the form"),
+        ("a host that is none", |s| s.set("real/launch.json", "/host", json!("a b")), "launch.json has not the form"),
+        ("an id that is none", |s| s.set("real/launch.json", "/answer/decision_id", json!("`x`")), "launch.json has not the form"),
+        ("no answer", |s| s.set("real/launch.json", "/answer", Value::Null), "launch.json has not the form"),
+        ("a denial", |s| s.set("real/launch.json", "/verdict", json!("deny")), "the launch was not allowed"),
+        ("a refusal", |s| s.set("real/launch.json", "/verdict", json!("refused")), "the launch was not allowed"),
+        ("another decision", |s| s.set("real/case_process_started", "/decision_id", json!("other")), "case_process_started is of another decision"),
+        ("no time", |s| s.set("real/case_process_started", "/start_time", json!("now")), "case_process_started has not the form"),
+        ("a run that is none", |s| s.set("real/run.json", "/config/digest_after", json!("<b>")), "run.json has not the form"),
+        ("a trace of another version", |s| s.write("real/trace/trace.json", "{\"version\":2,\"event_logs\":null,\"sessions\":null,\"faults\":[]}"), "trace/trace.json has not the form"),
+        ("no baseline there", |s| s.remove("fake/launch.json"), "--baseline is not the folder of a collected run: launch.json"),
+        ("a real baseline", |s| s.set("fake/launch.json", "/lane", json!("real")), "--baseline is the folder of a run of the real lane"),
+        ("a denied baseline", |s| s.set("fake/launch.json", "/verdict", json!("deny")), "--baseline is not the folder of a collected run: the launch was not allowed"),
+    ];
+    for (name, damage, said) in damages {
+        let scene = Scene::new();
+        damage(&scene);
+        let error = scene.collect().unwrap_err().to_string();
+        assert!(error.starts_with(said), "{name}: {error}");
+        assert!(!scene.folder().report().exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_new_collection_removes_the_old_judgment() {
+    let scene = Scene::new();
+    scene.write("real/verdict.json", "{}");
+    scene.write("real/summary.md", "ACCEPTED");
+    scene.collect().unwrap();
+    assert!(!scene.folder().verdict().exists() && !scene.folder().summary().exists());
+}

@@ -278,6 +278,10 @@ fn sift(log: &[u8], endpoint: &Endpoint) -> (Vec<u8>, u64) {
 fn list_event_logs(fixture_dir: &Path) -> Result<BTreeMap<PathBuf, State>, Unlisted> {
     let mut logs = BTreeMap::new();
     for task in list(&fixture_dir.join(".case"))?.unwrap_or_default() {
+        // A link here would be followed on the way to what is below it.
+        if fs::symlink_metadata(&task).is_ok_and(|entry| entry.is_symlink()) {
+            return Err(Unlisted);
+        }
         for name in list(&task.join("events"))?.unwrap_or_default() {
             let is_log = name.file_name().is_some_and(|name| {
                 name.as_bytes().starts_with(b"run-") && name.as_bytes().ends_with(b".jsonl")

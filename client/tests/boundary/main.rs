@@ -5,6 +5,12 @@
 #[cfg(feature = "command")]
 #[cfg(test)]
 mod check;
+#[cfg(feature = "command")]
+#[cfg(test)]
+mod drill;
+#[cfg(feature = "command")]
+#[cfg(test)]
+mod evidence;
 #[cfg(test)]
 mod library;
 #[cfg(feature = "command")]

@@ -8,8 +8,8 @@ use std::{
 
 use admit_proto::v1::{
     AdmissionStatus, AdmitRequest, AdmitResponse, CheckEvidenceRequest, CheckEvidenceResponse,
-    GetPermitKeysRequest, GetPermitKeysResponse, GetPolicyRequest, GetPolicyResponse, Lane, Policy,
-    Reason, Verdict, WatchPolicyRequest, WatchPolicyResponse,
+    EvidenceVerdict, GetPermitKeysRequest, GetPermitKeysResponse, GetPolicyRequest,
+    GetPolicyResponse, Lane, Policy, Reason, Verdict, WatchPolicyRequest, WatchPolicyResponse,
     admission_service_server::{AdmissionService, AdmissionServiceServer},
     policy_service_server::{PolicyService, PolicyServiceServer},
 };
@@ -22,17 +22,22 @@ use tokio_stream::{
 use tonic::{Request, Response, Status, transport::Server};
 
 pub(crate) const DECISION_ID: &str = "0197f0a4-5c00-7abc-8def-0123456789ab";
+pub(crate) const EVIDENCE_ID: &str = "0197f0a4-5c00-7abc-8def-0123456789ac";
 
 /// What looks like a permit.
 pub(crate) const PERMIT: &str = "eyJ0eXAiOiJhIn0.eyJpc3MiOiJhIn0.c2ln_-";
 
 type Admit = Box<dyn Fn(&AdmitRequest) -> Result<AdmitResponse, Status> + Send + Sync>;
+type Judge =
+    Box<dyn Fn(&CheckEvidenceRequest) -> Result<CheckEvidenceResponse, Status> + Send + Sync>;
 type Events = Box<dyn Fn() -> Vec<Result<WatchPolicyResponse, Status>> + Send + Sync>;
 
 /// What the server does.
 pub(crate) struct Script {
     /// The answer to one launch.
     pub(crate) admit: Admit,
+    /// The judgment on evidence.
+    pub(crate) judge: Judge,
     /// Whether one launch gets any answer at all.
     pub(crate) hangs: bool,
     /// The keys of permits; without any, that call fails.
@@ -51,6 +56,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             admit: Box::new(|request| Ok(allow(request))),
+            judge: Box::new(|_| Ok(accept())),
             hangs: false,
             jwks: None,
             policy: Some(Policy::default()),
@@ -68,6 +74,19 @@ impl Script {
     ) -> Self {
         Self {
             admit: Box::new(admit),
+            ..Self::default()
+        }
+    }
+
+    /// A server that gives this judgment.
+    pub(crate) fn judging(
+        judge: impl Fn(&CheckEvidenceRequest) -> Result<CheckEvidenceResponse, Status>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Self {
+            judge: Box::new(judge),
             ..Self::default()
         }
     }
@@ -126,12 +145,18 @@ impl Script {
 pub(crate) struct Asked(
     Arc<Mutex<Vec<AdmitRequest>>>,
     Arc<Mutex<Vec<Option<String>>>>,
+    Arc<Mutex<Vec<CheckEvidenceRequest>>>,
 );
 
 impl Asked {
     /// What each of them stated as its place in a trace.
     pub(crate) fn traces(&self) -> Vec<Option<String>> {
         self.1.lock().unwrap().clone()
+    }
+
+    /// All evidence that was handed in.
+    pub(crate) fn evidence(&self) -> Vec<CheckEvidenceRequest> {
+        self.2.lock().unwrap().clone()
     }
 
     pub(crate) fn requests(&self) -> Vec<AdmitRequest> {
@@ -163,9 +188,14 @@ impl AdmissionService for Stub {
 
     async fn check_evidence(
         &self,
-        _: Request<CheckEvidenceRequest>,
+        request: Request<CheckEvidenceRequest>,
     ) -> Result<Response<CheckEvidenceResponse>, Status> {
-        Err(Status::unimplemented("this server judges no evidence"))
+        let trace = request.metadata().get("traceparent");
+        let trace = trace.map(|value| value.to_str().unwrap().to_owned());
+        self.asked.1.lock().unwrap().push(trace);
+        let request = request.into_inner();
+        self.asked.2.lock().unwrap().push(request.clone());
+        (self.script.judge)(&request).map(Response::new)
     }
 }
 
@@ -246,5 +276,31 @@ pub(crate) fn deny(request: &AdmitRequest, reasons: Vec<Reason>) -> AdmitRespons
         .into(),
         permit: String::new(),
         ..allow(request)
+    }
+}
+
+/// A well-formed ACCEPTED.
+pub(crate) fn accept() -> CheckEvidenceResponse {
+    CheckEvidenceResponse {
+        verdict: EvidenceVerdict::Accepted.into(),
+        reasons: Vec::new(),
+        evidence_id: EVIDENCE_ID.into(),
+        check_time: Some(Timestamp {
+            seconds: 1_780_315_260,
+            nanos: 0,
+        }),
+        decision_id: DECISION_ID.into(),
+        stream_id: DECISION_ID.into(),
+        seq: 8,
+        record_hash: "0c".repeat(32),
+    }
+}
+
+/// A well-formed REJECTED.
+pub(crate) fn reject(reasons: Vec<Reason>) -> CheckEvidenceResponse {
+    CheckEvidenceResponse {
+        verdict: EvidenceVerdict::Rejected.into(),
+        reasons,
+        ..accept()
     }
 }

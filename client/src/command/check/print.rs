@@ -11,7 +11,7 @@ use admit_proto::v1::{AdmitRequest, Lane, Reason};
 use serde::Serialize;
 
 use crate::command::render::{
-    self, BAD, CODE, ErrorShape, FAINT, GOOD, ReasonShape, counted, json_line,
+    self, BAD, CODE, ErrorShape, FAINT, GOOD, ReasonShape, RecordShape, counted, json_line,
 };
 
 /// What follows from everything but an ALLOW.
@@ -50,23 +50,6 @@ struct CheckShape<'a> {
 struct NoteShape<'a> {
     about: &'static str,
     message: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-struct RecordShape<'a> {
-    stream_id: &'a str,
-    seq: u64,
-    hash: String,
-}
-
-impl<'a> From<&'a Record> for RecordShape<'a> {
-    fn from(record: &'a Record) -> Self {
-        Self {
-            stream_id: &record.stream_id,
-            seq: record.seq,
-            hash: record.hash.to_string(),
-        }
-    }
 }
 
 impl<'a> CheckShape<'a> {

@@ -178,6 +178,11 @@ fn no_link_is_followed() {
             "outside/case/t1/events/run-a.jsonl",
         ),
         ("agent/sessions", "outside/sessions"),
+        ("agent/sessions/--w--", "outside/sessions/--w--"),
+        (
+            "agent/sessions/--w--/a.jsonl",
+            "outside/sessions/--w--/a.jsonl",
+        ),
     ] {
         let host = Host::new();
         let before = host.before();
