@@ -81,6 +81,10 @@ pub(crate) struct Check {
     #[arg(long, value_enum, default_value_t = ServedModelName::NotProbed)]
     served_model: ServedModelName,
 
+    /// Asks the endpoint of the base URL which models it serves, in the real lane.
+    #[arg(long, conflicts_with = "served_model")]
+    probe: bool,
+
     /// The command that would be started, with its arguments; without it, they are unstated, which
     /// denies.
     #[arg(last = true, value_name = "COMMAND")]
@@ -205,6 +209,7 @@ impl Check {
                 ServedModelName::Match => ServedModel::Match,
                 ServedModelName::Mismatch => ServedModel::Mismatch,
             },
+            probe: self.probe,
             task_file: self.task.clone(),
             target_repositories: self.target_repositories()?,
         })

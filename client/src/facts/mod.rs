@@ -8,6 +8,7 @@
 
 mod admission_file;
 mod arguments;
+mod base_url;
 mod bounded_file;
 mod case;
 mod child;
@@ -18,6 +19,8 @@ mod launch;
 mod ledger;
 mod outcome;
 mod pi;
+mod probe;
+mod probe_tls;
 mod read_file;
 mod refusal;
 mod scan;
@@ -32,12 +35,13 @@ use std::time::{Duration, Instant};
 use admit_policy::{Digest, facts::EndpointScope as Scope};
 use admit_proto::v1::{
     AdmitRequest, EndpointScope, FakeBaseline, Fixture, Lane, LocalProvider, Presence, ScanTarget,
-    SecretScan, VisibleCredentials,
+    SecretScan, ServedModel, VisibleCredentials,
 };
 use tokio::{task, time::timeout};
 
 use case::ConfigFile;
 use ledger::Ledger;
+use probe::ProbeFault;
 use task_file::TaskFiles;
 
 pub use admit_policy::bounds::{Bound, STAGE_MAX};
@@ -57,6 +61,9 @@ const MODEL: &str = "CTO_HARNESS_CASE_MODEL";
 
 /// Gathers every fact of a launch, within `deadline`.
 ///
+/// The surroundings have to be those of the command itself: where the caller takes credentials out of the
+/// environment, with [`child_environment`], the facts are gathered of what is left.
+///
 /// # Errors
 ///
 /// When there is no request that could be asked: the launch does not start.
@@ -66,37 +73,75 @@ pub async fn gather(
     deadline: Duration,
 ) -> Result<Gathered, GatherError> {
     let start = Instant::now();
-    let base_url = (launch.lane == Lane::Real)
+    // A resolver or an endpoint that hangs must not use up the time for the question itself.
+    let patience = || (deadline / 2).saturating_sub(start.elapsed());
+    let is_real = launch.lane == Lane::Real;
+    let is_probe_due = is_real && launch.probe;
+    let base_url = is_real
         .then(|| surroundings.value(BASE_URL)?.to_str().map(str::to_owned))
         .flatten();
     // Both run on threads that may wait for a file system or a resolver; neither is waited for
     // beyond the deadline.
-    let scope = task::spawn_blocking(move || endpoint_scope::resolve(base_url.as_deref()?));
+    let endpoint = task::spawn_blocking({
+        let base_url = base_url.clone();
+        move || endpoint_scope::resolve(base_url.as_deref()?)
+    });
     let local = task::spawn_blocking(move || gather_local(&surroundings, &launch));
     let mut gathered = timeout(deadline, local)
         .await
         .map_err(|_| GatherError::TimedOut)?
         .map_err(|_| GatherError::BrokeOff)??;
-
-    // A resolver that hangs must not use up the time for the question itself.
-    let patience = (deadline / 2).saturating_sub(start.elapsed());
-    let scope = match timeout(patience, scope).await {
-        Ok(Ok(scope)) => scope,
+    let endpoint = match timeout(patience(), endpoint).await {
+        Ok(Ok(endpoint)) => endpoint,
         Ok(Err(_)) | Err(_) => None,
     };
-    let request = &mut gathered.request;
-    if let Some(local_provider) = &mut request.local_provider {
+    if is_real {
+        gathered.state_scope(endpoint.as_ref().map(|endpoint| endpoint.scope));
+    }
+    if is_probe_due {
+        let addresses = endpoint.map(|endpoint| endpoint.addresses);
+        let question = probe::serves_model(
+            base_url.as_deref().unwrap_or_default(),
+            addresses.as_deref().unwrap_or_default(),
+            &gathered.request.model,
+        );
+        let served = timeout(patience(), question)
+            .await
+            .unwrap_or(Err(ProbeFault::TimedOut));
+        gathered.state_served_model(served);
+    }
+    Ok(gathered)
+}
+
+impl Gathered {
+    fn state_scope(&mut self, scope: Option<Scope>) {
+        let Some(local_provider) = &mut self.request.local_provider else {
+            return;
+        };
         local_provider.endpoint_scope = wire_scope(scope).into();
-        let is_due = request.lane == i32::from(Lane::Real)
-            && local_provider.base_url == i32::from(Presence::Present);
-        if is_due && scope.is_none() {
-            gathered.notes.push(Note {
+        if scope.is_none() && local_provider.base_url() == Presence::Present {
+            self.notes.push(Note {
                 about: BASE_URL,
                 message: "has a host that could not be resolved".to_owned(),
             });
         }
     }
-    Ok(gathered)
+
+    fn state_served_model(&mut self, served: Result<(), ProbeFault>) {
+        let state = match served {
+            Ok(()) => ServedModel::Match,
+            Err(fault) => {
+                self.notes.push(Note {
+                    about: BASE_URL,
+                    message: fault.describe().to_owned(),
+                });
+                ServedModel::Mismatch
+            }
+        };
+        if let Some(local_provider) = &mut self.request.local_provider {
+            local_provider.served_model = state.into();
+        }
+    }
 }
 
 /// Everything but the scope of the endpoint.

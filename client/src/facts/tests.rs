@@ -70,6 +70,7 @@ impl Scene {
                 fixture: FixtureKind::CopiedArtificial,
                 fake_baseline: Some("run-1".into()),
                 served_model: ServedModel::NotProbed,
+                probe: false,
                 task_file: None,
                 target_repositories: TargetRepositories::None,
             },
