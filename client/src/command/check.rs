@@ -7,12 +7,11 @@ use std::{ffi::OsString, path::PathBuf, time::Instant};
 use admit_client::{
     Answer, AskError,
     facts::{
-        Bound, GatherError, Gathered, Launch, Note, STAGE_MAX, Surroundings, TargetRepositories,
-        gather,
+        Bound, GatherError, Gathered, Launch, STAGE_MAX, Surroundings, TargetRepositories, gather,
     },
 };
 use admit_policy::Digest;
-use admit_proto::v1::{AdmitRequest, FixtureKind, Lane, ServedModel};
+use admit_proto::v1::{FixtureKind, Lane, ServedModel};
 use clap::ValueEnum;
 
 use super::{Break, Outcome, Server, UsageError};
@@ -139,7 +138,7 @@ impl Check {
             Ok(surroundings) => gather(surroundings, launch, deadline).await,
             Err(error) => Err(error),
         };
-        let Gathered { request, notes, .. } = match gathered {
+        let gathered = match gathered {
             Ok(gathered) => gathered,
             Err(error) => {
                 print::no_facts(json, &error)?;
@@ -149,14 +148,16 @@ impl Check {
         let mut client = self
             .server
             .client(deadline.saturating_sub(start.elapsed()))?;
-        let ending = match client.admit(request.clone()).await {
+        let ending = match client.admit(gathered.request.clone()).await {
             Ok(answer) => Ending::Answered(answer),
             Err(error) => Ending::NoAnswer(error),
         };
-        print_ending(json, &request, &notes, &ending)?;
+        print_ending(json, &gathered, &ending)?;
         Ok(match ending {
             // INVARIANT: of `check`, the one way to the exit code 0.
-            Ending::Answered(Answer::Allowed(_)) => Outcome::Yes,
+            Ending::Answered(Answer::Allowed(_)) if gathered.refusals.is_empty() => Outcome::Yes,
+            // The server is asked all the same: who mends a launch wants to see everything at once.
+            Ending::Answered(Answer::Allowed(_)) => Outcome::No,
             Ending::Answered(Answer::Denied(_)) => Outcome::No,
             Ending::NoAnswer(_) => Outcome::NoAnswer,
         })
@@ -251,14 +252,9 @@ fn this_surroundings(command: &[OsString]) -> Result<Surroundings, GatherError> 
     })
 }
 
-fn print_ending(
-    json: bool,
-    request: &AdmitRequest,
-    notes: &[Note],
-    ending: &Ending,
-) -> std::io::Result<()> {
+fn print_ending(json: bool, gathered: &Gathered, ending: &Ending) -> std::io::Result<()> {
     match ending {
-        Ending::Answered(answer) => print::answer(json, request, notes, answer),
-        Ending::NoAnswer(error) => print::no_answer(json, request, notes, error),
+        Ending::Answered(answer) => print::answer(json, gathered, answer),
+        Ending::NoAnswer(error) => print::no_answer(json, gathered, error),
     }
 }

@@ -24,7 +24,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::
 pub(crate) enum Outcome {
     /// Allowed, serving, or shown.
     Yes,
-    /// Denied, or not serving.
+    /// Denied, refused, or not serving.
     No,
     /// The command line cannot be used.
     Usage,
@@ -58,7 +58,7 @@ impl Outcome {
             Self::Yes => {
                 "allowed, serving, or shown; under `check` nothing but an ALLOW, help neither"
             }
-            Self::No => "denied, or not serving",
+            Self::No => "denied, refused by the command itself, or not serving",
             Self::Usage => "the command line cannot be used; nothing was asked",
             Self::NoAnswer => {
                 "no answer: unreachable, timed out, failed, malformed, or not printable"

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 
 use admit_client::{
     Answer, AskError, Record,
-    facts::{GatherError, Note},
+    facts::{GatherError, Gathered, Note, Refusal},
 };
-use admit_proto::v1::{AdmitRequest, Lane, Reason};
+use admit_proto::v1::{AdmitRequest, Lane};
 use serde::Serialize;
 
 use crate::command::render::{
@@ -32,8 +32,28 @@ struct CheckShape<'a> {
     case_model_admission_status: Option<&'static str>,
     record: Option<RecordShape<'a>>,
     reasons: Vec<ReasonShape<'a>>,
+    refusals: Vec<RefusalShape<'a>>,
     notes: Vec<NoteShape<'a>>,
     error: Option<ErrorShape<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct RefusalShape<'a> {
+    code: &'static str,
+    about: &'a str,
+    message: &'static str,
+    help: &'static str,
+}
+
+impl<'a> From<&'a Refusal> for RefusalShape<'a> {
+    fn from(refusal: &'a Refusal) -> Self {
+        Self {
+            code: refusal.code.as_str(),
+            about: &refusal.about,
+            message: refusal.code.refuses(),
+            help: refusal.code.help(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -74,29 +94,39 @@ impl<'a> CheckShape<'a> {
             case_model_admission_status: None,
             record: None,
             reasons: Vec::new(),
+            refusals: Vec::new(),
             notes: Vec::new(),
             error: None,
         }
     }
 
-    fn asked(outcome: &'static str, request: &'a AdmitRequest, notes: &'a [Note]) -> Self {
+    fn asked(outcome: &'static str, gathered: &'a Gathered) -> Self {
+        let request = &gathered.request;
         Self {
             lane: lane_name(request),
             dry_run: Some(request.dry_run),
             provider: render::unless_empty(&request.provider),
             model: render::unless_empty(&request.model),
-            notes: notes
+            notes: gathered
+                .notes
                 .iter()
                 .map(|note| NoteShape {
                     about: note.about,
                     message: &note.message,
                 })
                 .collect(),
+            refusals: gathered.refusals.iter().map(RefusalShape::from).collect(),
             ..Self::new(outcome)
         }
     }
 
-    fn answered(answer: &'a Answer, request: &'a AdmitRequest, notes: &'a [Note]) -> Self {
+    fn answered(answer: &'a Answer, gathered: &'a Gathered) -> Self {
+        // Whoever reads only the outcome must not take it for one that may start.
+        let outcome = if gathered.refusals.is_empty() {
+            "allowed"
+        } else {
+            "refused"
+        };
         match answer {
             Answer::Allowed(allowed) => Self {
                 decision_id: Some(allowed.decision_id()),
@@ -104,7 +134,7 @@ impl<'a> CheckShape<'a> {
                 policy_digest: allowed.policy_digest().map(|digest| digest.to_string()),
                 case_model_admission_status: Some(allowed.case_model_admission_status()),
                 record: Some(allowed.record().into()),
-                ..Self::asked("allowed", request, notes)
+                ..Self::asked(outcome, gathered)
             },
             Answer::Denied(denied) => Self {
                 decision_id: Some(denied.decision_id()),
@@ -113,7 +143,7 @@ impl<'a> CheckShape<'a> {
                 case_model_admission_status: Some(denied.case_model_admission_status()),
                 record: Some(denied.record().into()),
                 reasons: ReasonShape::all(denied.reasons()),
-                ..Self::asked("denied", request, notes)
+                ..Self::asked("denied", gathered)
             },
         }
     }
@@ -127,28 +157,36 @@ fn lane_name(request: &AdmitRequest) -> Option<&'static str> {
     }
 }
 
-/// Prints an answer.
-pub(super) fn answer(
-    json: bool,
-    request: &AdmitRequest,
-    notes: &[Note],
-    answer: &Answer,
-) -> io::Result<()> {
+/// Prints an answer, and what is refused whatever it says.
+pub(super) fn answer(json: bool, gathered: &Gathered, answer: &Answer) -> io::Result<()> {
     let mut out = anstream::stdout();
     if json {
-        return json_line(&mut out, &CheckShape::answered(answer, request, notes));
+        return json_line(&mut out, &CheckShape::answered(answer, gathered));
     }
-    print_notes(&mut anstream::stderr(), notes)?;
+    let Gathered {
+        request, refusals, ..
+    } = gathered;
+    print_notes(&mut anstream::stderr(), &gathered.notes)?;
     match answer {
         Answer::Allowed(allowed) => {
+            let verdict = if refusals.is_empty() {
+                format!("{GOOD}ALLOW{GOOD:#}")
+            } else {
+                let count = counted(refusals.len(), "refusal", "refusals");
+                format!("{BAD}REFUSED{BAD:#}  {count} here, though the server says ALLOW")
+            };
             let head = Head {
-                verdict: format!("{GOOD}ALLOW{GOOD:#}"),
+                verdict,
                 decision_id: allowed.decision_id(),
                 decide_time: allowed.decide_time().to_string(),
                 policy_digest: allowed.policy_digest().map(|digest| digest.to_string()),
                 record: allowed.record(),
             };
             head.print(&mut out, request)?;
+            print_refusals(&mut out, refusals)?;
+            if !refusals.is_empty() {
+                writeln!(out, "  {CONSEQUENCE}")?;
+            }
         }
         Answer::Denied(denied) => {
             let count = counted(denied.reasons().len(), "reason", "reasons");
@@ -160,10 +198,25 @@ pub(super) fn answer(
                 record: denied.record(),
             };
             head.print(&mut out, request)?;
-            print_denial(&mut out, denied.reasons())?;
+            render::reasons(&mut out, denied.reasons(), "  ")?;
+            print_refusals(&mut out, refusals)?;
+            writeln!(out, "  {CONSEQUENCE}")?;
         }
     }
     out.flush()
+}
+
+fn print_refusals(out: &mut dyn Write, refusals: &[Refusal]) -> io::Result<()> {
+    for Refusal { code, about } in refusals {
+        writeln!(
+            out,
+            "  {CODE}{}{CODE:#}: {} {FAINT}({about}){FAINT:#}",
+            code.as_str(),
+            code.refuses()
+        )?;
+        writeln!(out, "    help: {}", code.help())?;
+    }
+    Ok(())
 }
 
 /// What every answer shows before its reasons.
@@ -200,28 +253,19 @@ impl Head<'_> {
     }
 }
 
-fn print_denial(out: &mut dyn Write, reasons: &[Reason]) -> io::Result<()> {
-    render::reasons(out, reasons, "  ")?;
-    writeln!(out, "  {CONSEQUENCE}")
-}
-
 /// Prints that there is no answer.
-pub(super) fn no_answer(
-    json: bool,
-    request: &AdmitRequest,
-    notes: &[Note],
-    error: &AskError,
-) -> io::Result<()> {
+pub(super) fn no_answer(json: bool, gathered: &Gathered, error: &AskError) -> io::Result<()> {
     if json {
         let shape = CheckShape {
             error: Some(error.into()),
-            ..CheckShape::asked("no_answer", request, notes)
+            ..CheckShape::asked("no_answer", gathered)
         };
         return json_line(&mut anstream::stdout(), &shape);
     }
     let mut out = anstream::stderr();
-    print_notes(&mut out, notes)?;
-    render::no_answer(&mut out, error, CONSEQUENCE)
+    print_notes(&mut out, &gathered.notes)?;
+    render::no_answer(&mut out, error, CONSEQUENCE)?;
+    print_refusals(&mut out, &gathered.refusals)
 }
 
 /// Prints that the facts could not be gathered.
