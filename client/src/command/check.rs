@@ -157,8 +157,7 @@ impl Check {
             // INVARIANT: of `check`, the one way to the exit code 0.
             Ending::Answered(Answer::Allowed(_)) if gathered.refusals.is_empty() => Outcome::Yes,
             // The server is asked all the same: who mends a launch wants to see everything at once.
-            Ending::Answered(Answer::Allowed(_)) => Outcome::No,
-            Ending::Answered(Answer::Denied(_)) => Outcome::No,
+            Ending::Answered(Answer::Allowed(_) | Answer::Denied(_)) => Outcome::No,
             Ending::NoAnswer(_) => Outcome::NoAnswer,
         })
     }

@@ -24,6 +24,7 @@ mod probe_tls;
 mod read_file;
 mod refusal;
 mod scan;
+mod search;
 mod surroundings;
 mod target_repository;
 mod task_file;
@@ -34,14 +35,15 @@ use std::time::{Duration, Instant};
 
 use admit_policy::{Digest, facts::EndpointScope as Scope};
 use admit_proto::v1::{
-    AdmitRequest, EndpointScope, FakeBaseline, Fixture, Lane, LocalProvider, Presence, ScanTarget,
-    SecretScan, ServedModel, VisibleCredentials,
+    AdmitRequest, EndpointScope, FakeBaseline, Fixture, Lane, LocalProvider, Presence, ServedModel,
+    VisibleCredentials,
 };
 use tokio::{task, time::timeout};
 
 use case::ConfigFile;
 use ledger::Ledger;
 use probe::ProbeFault;
+use search::GeneratedConfig;
 use task_file::TaskFiles;
 
 pub use admit_policy::bounds::{Bound, STAGE_MAX};
@@ -144,80 +146,21 @@ impl Gathered {
     }
 }
 
-/// Everything but the scope of the endpoint.
+/// Everything but what the endpoint has to be asked for.
 fn gather_local(surroundings: &Surroundings, launch: &Launch) -> Result<Gathered, GatherError> {
     let mut ledger = Ledger::default();
     let provider = variable_text(surroundings, PROVIDER, Bound::Provider)?;
     let model = variable_text(surroundings, MODEL, Bound::Model)?;
     launch.check()?;
-    let config = case::read_config(surroundings, &mut ledger)?;
-    let models = pi::read_models(surroundings, &mut ledger);
-    let tasks = task_file::read(surroundings, launch.task_file.as_deref(), &mut ledger);
-    let is_environment_known = dotenv::is_environment_known(surroundings, &mut ledger);
-    let has_command = !surroundings.argv.is_empty();
-    if !has_command {
-        ledger.note("COMMAND", "is not given, so its arguments stay unstated");
-    }
-    let generated = GeneratedConfig::search(surroundings, &config, &models);
-    if generated.is_secret_in_case_config {
-        ledger.note(
-            "CASE_DATA_DIR",
-            "leads to a config.json with something that looks like a secret; it is not sent",
-        );
-    }
-    let seen_if = |looked: bool, present: bool| match (looked, present) {
-        (_, true) => Presence::Present,
-        (true, false) => Presence::Absent,
-        (false, false) => Presence::Unspecified,
-    };
-    let has_flag = |name| arguments::has_flag(&surroundings.argv, name);
-    let shows_flags = has_command && arguments::is_case_itself(&surroundings.argv);
-    let base_url = surroundings.value(BASE_URL);
+    let sources = Sources::read(surroundings, launch, &mut ledger)?;
     trap::refuse(surroundings, &mut ledger);
-    pi::refuse(
-        surroundings,
-        &models,
-        (&provider, &model),
-        base_url,
-        &mut ledger,
-    );
+    let base_url = surroundings.value(BASE_URL);
+    let pair = (provider.as_str(), model.as_str());
+    pi::refuse(surroundings, &sources.models, pair, base_url, &mut ledger);
+    let admission = admission_file::digest(surroundings, &mut ledger);
     let request = AdmitRequest {
-        host: launch.host.clone(),
-        run_id: launch.run_id.clone(),
-        lane: launch.lane.into(),
-        stage: launch.stage,
-        dry_run: launch.dry_run,
-        expected_policy_digest: launch.expected_policy.map(text_of).unwrap_or_default(),
-        admission_file_digest: admission_file::digest(surroundings, &mut ledger)
-            .map(text_of)
-            .unwrap_or_default(),
-        credential_source_class: launch.credential_source_class.clone(),
-        case_config: (!generated.is_secret_in_case_config)
-            .then(|| config.bytes().map(|bytes| bytes.to_vec().into()))
-            .flatten(),
-        case_model_override: seen_if(is_environment_known, case::has_override(surroundings)).into(),
-        model_flag: seen_if(shows_flags, has_flag("model")).into(),
-        agent_flag: seen_if(shows_flags, has_flag("agent")).into(),
-        visible_credentials: is_environment_known.then(|| VisibleCredentials {
-            names: credentials::visible(surroundings),
-        }),
-        target_repository: target_repository(surroundings, launch, &config, &models, &tasks).into(),
-        secret_scan: Some(secret_scan(surroundings, &tasks, &generated)),
-        fixture: Some(Fixture {
-            kind: launch.fixture.into(),
-        }),
-        fake_baseline: launch
-            .fake_baseline
-            .clone()
-            .map(|run_id| FakeBaseline { run_id }),
-        local_provider: Some(LocalProvider {
-            base_url: seen_if(true, base_url.is_some()).into(),
-            endpoint_scope: EndpointScope::Unspecified.into(),
-            adapter: pi::judge(&models, &provider, &model, base_url).into(),
-            served_model: launch.served_model.into(),
-        }),
-        provider,
-        model,
+        admission_file_digest: admission.map(text_of).unwrap_or_default(),
+        ..sources.request(surroundings, launch, provider, model)
     };
     travel::check(surroundings, &request)?;
     if launch.lane == Lane::Real {
@@ -228,8 +171,115 @@ fn gather_local(surroundings: &Surroundings, launch: &Launch) -> Result<Gathered
         notes: ledger.notes,
         files: ledger.files,
         refusals: refusal::in_order(&ledger.refusals, launch.lane),
-        task_id: tasks.id,
+        task_id: sources.tasks.id,
     })
+}
+
+/// What the facts are taken from, besides the surroundings themselves.
+struct Sources {
+    config: ConfigFile,
+    models: ConfigFile,
+    tasks: TaskFiles,
+    is_environment_known: bool,
+    generated: GeneratedConfig,
+}
+
+impl Sources {
+    fn read(
+        surroundings: &Surroundings,
+        launch: &Launch,
+        ledger: &mut Ledger,
+    ) -> Result<Self, GatherError> {
+        let config = case::read_config(surroundings, ledger)?;
+        let models = pi::read_models(surroundings, ledger);
+        let tasks = task_file::read(surroundings, launch.task_file.as_deref(), ledger);
+        let is_environment_known = dotenv::is_environment_known(surroundings, ledger);
+        if surroundings.argv.is_empty() {
+            ledger.note("COMMAND", "is not given, so its arguments stay unstated");
+        }
+        let generated = GeneratedConfig::search(surroundings, &config, &models);
+        if generated.is_secret_in_case_config {
+            ledger.note(
+                "CASE_DATA_DIR",
+                "leads to a config.json with something that looks like a secret; it is not sent",
+            );
+        }
+        Ok(Self {
+            config,
+            models,
+            tasks,
+            is_environment_known,
+            generated,
+        })
+    }
+
+    fn request(
+        &self,
+        surroundings: &Surroundings,
+        launch: &Launch,
+        provider: String,
+        model: String,
+    ) -> AdmitRequest {
+        let seen_if = |looked: bool, present: bool| match (looked, present) {
+            (_, true) => Presence::Present,
+            (true, false) => Presence::Absent,
+            (false, false) => Presence::Unspecified,
+        };
+        let is_known = self.is_environment_known;
+        let argv = &surroundings.argv;
+        let shows_flags = !argv.is_empty() && arguments::is_case_itself(argv);
+        let flag = |name| seen_if(shows_flags, arguments::has_flag(argv, name)).into();
+        let base_url = surroundings.value(BASE_URL);
+        let Self {
+            config,
+            models,
+            tasks,
+            ..
+        } = self;
+        AdmitRequest {
+            host: launch.host.clone(),
+            run_id: launch.run_id.clone(),
+            lane: launch.lane.into(),
+            stage: launch.stage,
+            dry_run: launch.dry_run,
+            expected_policy_digest: launch.expected_policy.map(text_of).unwrap_or_default(),
+            admission_file_digest: String::new(),
+            credential_source_class: launch.credential_source_class.clone(),
+            case_config: (!self.generated.is_secret_in_case_config)
+                .then(|| config.bytes().map(|bytes| bytes.to_vec().into()))
+                .flatten(),
+            case_model_override: seen_if(is_known, case::has_override(surroundings)).into(),
+            model_flag: flag("model"),
+            agent_flag: flag("agent"),
+            visible_credentials: is_known.then(|| VisibleCredentials {
+                names: credentials::visible(surroundings),
+            }),
+            target_repository: search::target_repository(
+                surroundings,
+                launch,
+                config,
+                models,
+                tasks,
+            )
+            .into(),
+            secret_scan: Some(search::secret_scan(surroundings, tasks, &self.generated)),
+            fixture: Some(Fixture {
+                kind: launch.fixture.into(),
+            }),
+            fake_baseline: launch
+                .fake_baseline
+                .clone()
+                .map(|run_id| FakeBaseline { run_id }),
+            local_provider: Some(LocalProvider {
+                base_url: seen_if(true, base_url.is_some()).into(),
+                endpoint_scope: EndpointScope::Unspecified.into(),
+                adapter: pi::judge(models, &provider, &model, base_url).into(),
+                served_model: launch.served_model.into(),
+            }),
+            provider,
+            model,
+        }
+    }
 }
 
 fn text_of(digest: Digest) -> String {
@@ -249,95 +299,6 @@ fn variable_text(
         .filter(|text| bound.holds(text))
         .map(str::to_owned)
         .ok_or(GatherError::OutOfBounds { about, bound })
-}
-
-/// What the search of the generated configuration found.
-struct GeneratedConfig {
-    is_covered: bool,
-    is_secret_in_case_config: bool,
-    is_secret_in_models: bool,
-}
-
-impl GeneratedConfig {
-    /// Searches both files. One that is not there has been looked for, and holds no secret.
-    fn search(surroundings: &Surroundings, config: &ConfigFile, models: &ConfigFile) -> Self {
-        let is_variable = |name: &str| surroundings.value(name).is_some();
-        let has_secret = |file: &ConfigFile| {
-            file.bytes()
-                .is_some_and(|bytes| scan::config_has_secret(bytes, &is_variable))
-        };
-        Self {
-            is_covered: *config != ConfigFile::Unread && *models != ConfigFile::Unread,
-            is_secret_in_case_config: has_secret(config),
-            is_secret_in_models: has_secret(models),
-        }
-    }
-}
-
-fn secret_scan(
-    surroundings: &Surroundings,
-    tasks: &TaskFiles,
-    generated: &GeneratedConfig,
-) -> SecretScan {
-    let searched = [
-        (
-            ScanTarget::Argv,
-            !surroundings.argv.is_empty(),
-            scan::arguments_have_secret(&surroundings.argv),
-        ),
-        (
-            ScanTarget::TaskFile,
-            tasks.is_complete,
-            tasks.texts.iter().any(|text| has_secret(text)),
-        ),
-        (
-            ScanTarget::GeneratedConfig,
-            generated.is_covered,
-            generated.is_secret_in_case_config || generated.is_secret_in_models,
-        ),
-    ];
-    let those = |wanted: fn(bool, bool) -> bool| {
-        searched
-            .into_iter()
-            .filter(|(_, is_covered, has_secret)| wanted(*is_covered, *has_secret))
-            .map(|(target, ..)| target.into())
-            .collect()
-    };
-    SecretScan {
-        covered: those(|is_covered, _| is_covered),
-        findings: those(|_, has_secret| has_secret),
-    }
-}
-
-/// Whether a Target Repository is visible. Absent is said only after everything was searched.
-fn target_repository(
-    surroundings: &Surroundings,
-    launch: &Launch,
-    config: &ConfigFile,
-    models: &ConfigFile,
-    tasks: &TaskFiles,
-) -> Presence {
-    let repositories = match &launch.target_repositories {
-        TargetRepositories::Unstated => return Presence::Unspecified,
-        TargetRepositories::None => return Presence::Absent,
-        TargetRepositories::These(repositories) => repositories,
-    };
-    let texts: Vec<&[u8]> = [config.bytes(), models.bytes()]
-        .into_iter()
-        .flatten()
-        .chain(tasks.texts.iter().map(String::as_bytes))
-        .collect();
-    let is_searched = !surroundings.argv.is_empty()
-        && tasks.is_complete
-        && *config != ConfigFile::Unread
-        && *models != ConfigFile::Unread;
-    if target_repository::is_visible(surroundings, repositories, &texts) {
-        Presence::Present
-    } else if is_searched {
-        Presence::Absent
-    } else {
-        Presence::Unspecified
-    }
 }
 
 fn wire_scope(scope: Option<Scope>) -> EndpointScope {
