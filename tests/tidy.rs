@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use admit_client::facts::RefusalCode;
 use admit_policy::{Code, FindingCode};
 
 /// Most lines of a source file; a longer one has more than one owner.
@@ -85,6 +86,33 @@ fn the_documentation_lists_every_finding_in_order() {
     let table = format!("| code | what is wrong | how to mend it |\n| --- | --- | --- |\n{rows}");
     assert_eq!(
         marked(&read("docs/policy.md"), "findings"),
+        table,
+        "the table has to read:\n{table}"
+    );
+}
+
+#[test]
+fn the_documentation_lists_every_refusal_in_order() {
+    let rows: String = RefusalCode::ALL
+        .iter()
+        .map(|code| {
+            let lanes = if code.lets_other_code_run() {
+                "both"
+            } else {
+                "real"
+            };
+            format!(
+                "| `{}` | {lanes} | {} | {} |\n",
+                code.as_str(),
+                code.refuses(),
+                code.help()
+            )
+        })
+        .collect();
+    let head = "| code | lane | refuses when | how to mend it |\n| --- | --- | --- | --- |\n";
+    let table = format!("{head}{rows}");
+    assert_eq!(
+        marked(&read("docs/launch.md"), "refusals"),
         table,
         "the table has to read:\n{table}"
     );

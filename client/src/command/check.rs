@@ -4,10 +4,7 @@ mod print;
 
 use std::{ffi::OsString, time::Instant};
 
-use admit_client::{
-    Answer, AskError,
-    facts::{Gathered, gather},
-};
+use admit_client::{Answer, AskError, facts::gather};
 
 use super::{
     Break, Outcome, Server,
@@ -53,7 +50,7 @@ impl Check {
             Ok(surroundings) => gather(surroundings, launch, deadline).await,
             Err(error) => Err(error),
         };
-        let Gathered { request, notes, .. } = match gathered {
+        let gathered = match gathered {
             Ok(gathered) => gathered,
             Err(error) => {
                 print::no_facts(json, &error)?;
@@ -63,20 +60,20 @@ impl Check {
         let mut client = self
             .server
             .client(deadline.saturating_sub(start.elapsed()))?;
-        let ending = match client.admit(request.clone()).await {
+        let ending = match client.admit(gathered.request.clone()).await {
             Ok(answer) => Ending::Answered(answer),
             Err(error) => Ending::NoAnswer(error),
         };
         let asked = print::Asked {
-            request: &request,
-            notes: &notes,
+            gathered: &gathered,
             server: client.answered_by().map(ToString::to_string),
         };
         print_ending(json, &asked, &ending)?;
         Ok(match ending {
             // INVARIANT: of `check`, the one way to the exit code 0.
-            Ending::Answered(Answer::Allowed(_)) => Outcome::Yes,
-            Ending::Answered(Answer::Denied(_)) => Outcome::No,
+            Ending::Answered(Answer::Allowed(_)) if gathered.refusals.is_empty() => Outcome::Yes,
+            // The server is asked all the same: who mends a launch wants to see everything at once.
+            Ending::Answered(Answer::Allowed(_) | Answer::Denied(_)) => Outcome::No,
             Ending::NoAnswer(_) => Outcome::NoAnswer,
         })
     }

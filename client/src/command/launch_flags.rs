@@ -68,6 +68,10 @@ pub(crate) struct LaunchFlags {
     /// Whether the endpoint serves the exact model.
     #[arg(long, value_enum, default_value_t = ServedModelName::NotProbed)]
     served_model: ServedModelName,
+
+    /// Asks the endpoint of the base URL which models it serves, in the real lane.
+    #[arg(long, conflicts_with = "served_model")]
+    probe: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -146,6 +150,7 @@ impl LaunchFlags {
                 ServedModelName::Match => ServedModel::Match,
                 ServedModelName::Mismatch => ServedModel::Mismatch,
             },
+            probe: self.probe,
             task_file: self.task.clone(),
             target_repositories: self.target_repositories()?,
         })

@@ -39,7 +39,7 @@ pub(crate) use server::Server;
 pub(crate) enum Outcome {
     /// Allowed, accepted, closed, serving, valid, or shown.
     Yes,
-    /// Denied, rejected, open, not serving, or not valid.
+    /// Denied, refused, rejected, open, not serving, or not valid.
     No,
     /// The command line cannot be used.
     Usage,
@@ -73,7 +73,9 @@ impl Outcome {
             Self::Yes => {
                 "allowed, accepted, every gate closed, serving, valid, or shown; where it is a verdict, never help"
             }
-            Self::No => "denied, rejected, a gate not proven closed, not serving, or not valid",
+            Self::No => {
+                "denied, refused, rejected, a gate not proven closed, not serving, or not valid"
+            }
             Self::Usage => "the command line cannot be used; nothing was asked",
             Self::NoAnswer => {
                 "no answer: unreachable, timed out, failed, malformed, or not printable; no keys"

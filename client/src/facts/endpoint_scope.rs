@@ -1,58 +1,28 @@
 //! From where the local provider's endpoint can be reached.
 //!
-//! The base URL is parsed here and nowhere else, and neither it nor a part of it leaves this module:
-//! what leaves is a scope.
+//! Of all the addresses that a name has, the widest scope counts: Case may be led to any of them. What
+//! is not known to be narrow is public, `0.0.0.0` and addresses that wrap or translate others included.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use admit_policy::facts::EndpointScope;
 
-/// The widest scope of the addresses that the host of `base_url` resolves to; `None` when it has no
-/// host that can be told, or the host no address. Waits for the resolver.
-pub(super) fn resolve(base_url: &str) -> Option<EndpointScope> {
-    let (host, port) = host_and_port(base_url)?;
-    let addresses = (host, port).to_socket_addrs().ok()?;
-    widest(addresses.map(|address| address.ip()))
+use super::base_url;
+
+/// Where a base URL leads.
+pub(super) struct Endpoint {
+    /// The widest scope of the addresses.
+    pub(super) scope: EndpointScope,
+    /// The addresses that the scope was judged on, at least one.
+    pub(super) addresses: Vec<SocketAddr>,
 }
 
-/// The host and the port of a base URL. Strict: what could be read in two ways has no host.
-fn host_and_port(base_url: &str) -> Option<(&str, u16)> {
-    let (scheme, rest) = base_url.split_once("://")?;
-    let default_port = if scheme.eq_ignore_ascii_case("http") {
-        80
-    } else if scheme.eq_ignore_ascii_case("https") {
-        443
-    } else {
-        return None;
-    };
-    if rest.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
-        return None;
-    }
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(bracketed) => {
-            let (host, port) = bracketed.split_once(']')?;
-            host.parse::<Ipv6Addr>().ok()?;
-            match port {
-                "" => (host, None),
-                port => (host, Some(port.strip_prefix(':')?)),
-            }
-        }
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
-    };
-    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
-    if host.is_empty() || !host.bytes().all(is_host) {
-        return None;
-    }
-    let port = match port {
-        None => default_port,
-        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().ok()?,
-        Some(_) => return None,
-    };
-    Some((host, port))
+/// The endpoint of `base_url`; `None` when it has no host that can be told, or the host no address.
+/// Waits for the resolver.
+pub(super) fn resolve(base_url: &str) -> Option<Endpoint> {
+    let addresses = base_url::parse(base_url)?.addresses()?;
+    let scope = widest(addresses.iter().map(SocketAddr::ip))?;
+    Some(Endpoint { scope, addresses })
 }
 
 fn widest(addresses: impl Iterator<Item = IpAddr>) -> Option<EndpointScope> {
@@ -153,33 +123,43 @@ mod tests {
             ("HTTP://[::1]/v1", EndpointScope::Loopback),
             ("http://[fd7a:115c:a1e0::1]:8000", EndpointScope::Tailnet),
             ("https://10.1.2.3", EndpointScope::Private),
+            ("http://2130706433/", EndpointScope::Loopback),
+            ("http://0x7f.1/", EndpointScope::Loopback),
+            ("http://0177.1/", EndpointScope::Loopback),
+            ("http://127.0.0.1./", EndpointScope::Loopback),
+            // Octal: the address 8.0.0.1, not 10.0.0.1.
+            ("http://010.0.0.1/", EndpointScope::Public),
+            ("http://1681915905/", EndpointScope::Tailnet),
+            ("http://0.0.0.0/", EndpointScope::Public),
+            ("http://0/", EndpointScope::Public),
+            ("http://[::ffff:8.8.8.8]/", EndpointScope::Public),
+            ("http://[::ffff:100.64.0.1]/", EndpointScope::Tailnet),
+            ("http://[fe80::1]/", EndpointScope::Private),
         ] {
-            assert_eq!(resolve(url), Some(scope), "{url}");
+            let endpoint = resolve(url).unwrap();
+            assert_eq!(endpoint.scope, scope, "{url}");
         }
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_has_no_scope() {
+    fn what_is_no_base_url_has_no_scope() {
         for url in [
             "",
-            "127.0.0.1:8000",
-            "ftp://127.0.0.1/",
-            "http://",
-            "http:///v1",
             "http://jp:hunter2@127.0.0.1/",
-            "http://127.0.0.1\\@example.com/",
-            "http://127.0.0.1 /",
-            "http://127.0.0.1:port/",
-            "http://127.0.0.1:99999/",
-            "http://%31%32%37.0.0.1/",
-            "http://127。0。0。1/",
-            "http://[::1/",
-            "http://[127.0.0.1]/",
-            "http://[::1]8000/",
-            "http://::1/",
+            "http://[fe80::1%lo]/",
+            "http://08.0.0.1/",
+            "http://127.0.0.1:/",
         ] {
-            assert_eq!(host_and_port(url), None, "{url}");
-            assert_eq!(resolve(url), None, "{url}");
+            assert!(resolve(url).is_none(), "{url}");
         }
+    }
+
+    #[test]
+    fn the_addresses_are_those_that_were_judged() {
+        let endpoint = resolve("http://0x7f.1:8000/v1").unwrap();
+        assert_eq!(endpoint.addresses, ["127.0.0.1:8000".parse().unwrap()]);
+        let endpoint = resolve("http://localhost:8000/v1").unwrap();
+        assert_eq!(endpoint.scope, EndpointScope::Loopback);
+        assert!(!endpoint.addresses.is_empty());
     }
 }

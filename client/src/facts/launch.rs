@@ -28,8 +28,11 @@ pub struct Launch {
     pub fixture: FixtureKind,
     /// The run of the fake baseline.
     pub fake_baseline: Option<String>,
-    /// Whether the endpoint serves the model.
+    /// Whether the endpoint serves the model, as far as the caller knows.
     pub served_model: ServedModel,
+    /// Whether the endpoint is asked for its models. In the real lane its answer then counts, and not
+    /// `served_model`.
+    pub probe: bool,
     /// The task file, besides any that the command names.
     pub task_file: Option<PathBuf>,
     /// The Target Repositories that there are.

@@ -8,6 +8,7 @@
 
 mod admission_file;
 mod arguments;
+mod base_url;
 pub mod bounded_file;
 mod case;
 mod child;
@@ -18,9 +19,12 @@ mod launch;
 mod ledger;
 mod outcome;
 mod pi;
+mod probe;
+mod probe_tls;
 mod read_file;
 mod refusal;
 mod scan;
+mod search;
 mod surroundings;
 mod target_repository;
 mod task_file;
@@ -31,13 +35,15 @@ use std::time::{Duration, Instant};
 
 use admit_policy::{Digest, facts::EndpointScope as Scope};
 use admit_proto::v1::{
-    AdmitRequest, EndpointScope, FakeBaseline, Fixture, Lane, LocalProvider, Presence, ScanTarget,
-    SecretScan, VisibleCredentials,
+    AdmitRequest, EndpointScope, FakeBaseline, Fixture, Lane, LocalProvider, Presence, ServedModel,
+    VisibleCredentials,
 };
 use tokio::{task, time::timeout};
 
 use case::ConfigFile;
 use ledger::Ledger;
+use probe::ProbeFault;
+use search::GeneratedConfig;
 use task_file::TaskFiles;
 
 pub use admit_policy::bounds::{Bound, STAGE_MAX};
@@ -57,6 +63,9 @@ const MODEL: &str = "CTO_HARNESS_CASE_MODEL";
 
 /// Gathers every fact of a launch, within `deadline`.
 ///
+/// The surroundings have to be those of the command itself: where the caller takes credentials out of the
+/// environment, with [`child_environment`], the facts are gathered of what is left.
+///
 /// # Errors
 ///
 /// When there is no request that could be asked: the launch does not start.
@@ -66,113 +75,92 @@ pub async fn gather(
     deadline: Duration,
 ) -> Result<Gathered, GatherError> {
     let start = Instant::now();
-    let base_url = (launch.lane == Lane::Real)
+    // A resolver or an endpoint that hangs must not use up the time for the question itself.
+    let patience = || (deadline / 2).saturating_sub(start.elapsed());
+    let is_real = launch.lane == Lane::Real;
+    let is_probe_due = is_real && launch.probe;
+    let base_url = is_real
         .then(|| surroundings.value(BASE_URL)?.to_str().map(str::to_owned))
         .flatten();
     // Both run on threads that may wait for a file system or a resolver; neither is waited for
     // beyond the deadline.
-    let scope = task::spawn_blocking(move || endpoint_scope::resolve(base_url.as_deref()?));
+    let endpoint = task::spawn_blocking({
+        let base_url = base_url.clone();
+        move || endpoint_scope::resolve(base_url.as_deref()?)
+    });
     let local = task::spawn_blocking(move || gather_local(&surroundings, &launch));
     let mut gathered = timeout(deadline, local)
         .await
         .map_err(|_| GatherError::TimedOut)?
         .map_err(|_| GatherError::BrokeOff)??;
-
-    // A resolver that hangs must not use up the time for the question itself.
-    let patience = (deadline / 2).saturating_sub(start.elapsed());
-    let scope = match timeout(patience, scope).await {
-        Ok(Ok(scope)) => scope,
+    let endpoint = match timeout(patience(), endpoint).await {
+        Ok(Ok(endpoint)) => endpoint,
         Ok(Err(_)) | Err(_) => None,
     };
-    let request = &mut gathered.request;
-    if let Some(local_provider) = &mut request.local_provider {
+    if is_real {
+        gathered.state_scope(endpoint.as_ref().map(|endpoint| endpoint.scope));
+    }
+    if is_probe_due {
+        let addresses = endpoint.map(|endpoint| endpoint.addresses);
+        let question = probe::serves_model(
+            base_url.as_deref().unwrap_or_default(),
+            addresses.as_deref().unwrap_or_default(),
+            &gathered.request.model,
+        );
+        let served = timeout(patience(), question)
+            .await
+            .unwrap_or(Err(ProbeFault::TimedOut));
+        gathered.state_served_model(served);
+    }
+    Ok(gathered)
+}
+
+impl Gathered {
+    fn state_scope(&mut self, scope: Option<Scope>) {
+        let Some(local_provider) = &mut self.request.local_provider else {
+            return;
+        };
         local_provider.endpoint_scope = wire_scope(scope).into();
-        let is_due = request.lane == i32::from(Lane::Real)
-            && local_provider.base_url == i32::from(Presence::Present);
-        if is_due && scope.is_none() {
-            gathered.notes.push(Note {
+        if scope.is_none() && local_provider.base_url() == Presence::Present {
+            self.notes.push(Note {
                 about: BASE_URL,
                 message: "has a host that could not be resolved".to_owned(),
             });
         }
     }
-    Ok(gathered)
+
+    fn state_served_model(&mut self, served: Result<(), ProbeFault>) {
+        let state = match served {
+            Ok(()) => ServedModel::Match,
+            Err(fault) => {
+                self.notes.push(Note {
+                    about: BASE_URL,
+                    message: fault.describe().to_owned(),
+                });
+                ServedModel::Mismatch
+            }
+        };
+        if let Some(local_provider) = &mut self.request.local_provider {
+            local_provider.served_model = state.into();
+        }
+    }
 }
 
-/// Everything but the scope of the endpoint.
+/// Everything but what the endpoint has to be asked for.
 fn gather_local(surroundings: &Surroundings, launch: &Launch) -> Result<Gathered, GatherError> {
     let mut ledger = Ledger::default();
     let provider = variable_text(surroundings, PROVIDER, Bound::Provider)?;
     let model = variable_text(surroundings, MODEL, Bound::Model)?;
     launch.check()?;
-    let config = case::read_config(surroundings, &mut ledger)?;
-    let models = pi::read_models(surroundings, &mut ledger);
-    let tasks = task_file::read(surroundings, launch.task_file.as_deref(), &mut ledger);
-    let is_environment_known = dotenv::is_environment_known(surroundings, &mut ledger);
-    let has_command = !surroundings.argv.is_empty();
-    if !has_command {
-        ledger.note("COMMAND", "is not given, so its arguments stay unstated");
-    }
-    let generated = GeneratedConfig::search(surroundings, &config, &models);
-    if generated.is_secret_in_case_config {
-        ledger.note(
-            "CASE_DATA_DIR",
-            "leads to a config.json with something that looks like a secret; it is not sent",
-        );
-    }
-    let seen_if = |looked: bool, present: bool| match (looked, present) {
-        (_, true) => Presence::Present,
-        (true, false) => Presence::Absent,
-        (false, false) => Presence::Unspecified,
-    };
-    let has_flag = |name| arguments::has_flag(&surroundings.argv, name);
-    let shows_flags = has_command && arguments::is_case_itself(&surroundings.argv);
-    let base_url = surroundings.value(BASE_URL);
+    let sources = Sources::read(surroundings, launch, &mut ledger)?;
     trap::refuse(surroundings, &mut ledger);
-    pi::refuse(
-        surroundings,
-        &models,
-        (&provider, &model),
-        base_url,
-        &mut ledger,
-    );
+    let base_url = surroundings.value(BASE_URL);
+    let pair = (provider.as_str(), model.as_str());
+    pi::refuse(surroundings, &sources.models, pair, base_url, &mut ledger);
+    let admission = admission_file::digest(surroundings, &mut ledger);
     let request = AdmitRequest {
-        host: launch.host.clone(),
-        run_id: launch.run_id.clone(),
-        lane: launch.lane.into(),
-        stage: launch.stage,
-        dry_run: launch.dry_run,
-        expected_policy_digest: launch.expected_policy.map(text_of).unwrap_or_default(),
-        admission_file_digest: admission_file::digest(surroundings, &mut ledger)
-            .map(text_of)
-            .unwrap_or_default(),
-        credential_source_class: launch.credential_source_class.clone(),
-        case_config: (!generated.is_secret_in_case_config)
-            .then(|| config.bytes().map(|bytes| bytes.to_vec().into()))
-            .flatten(),
-        case_model_override: seen_if(is_environment_known, case::has_override(surroundings)).into(),
-        model_flag: seen_if(shows_flags, has_flag("model")).into(),
-        agent_flag: seen_if(shows_flags, has_flag("agent")).into(),
-        visible_credentials: is_environment_known.then(|| VisibleCredentials {
-            names: credentials::visible(surroundings),
-        }),
-        target_repository: target_repository(surroundings, launch, &config, &models, &tasks).into(),
-        secret_scan: Some(secret_scan(surroundings, &tasks, &generated)),
-        fixture: Some(Fixture {
-            kind: launch.fixture.into(),
-        }),
-        fake_baseline: launch
-            .fake_baseline
-            .clone()
-            .map(|run_id| FakeBaseline { run_id }),
-        local_provider: Some(LocalProvider {
-            base_url: seen_if(true, base_url.is_some()).into(),
-            endpoint_scope: EndpointScope::Unspecified.into(),
-            adapter: pi::judge(&models, &provider, &model, base_url).into(),
-            served_model: launch.served_model.into(),
-        }),
-        provider,
-        model,
+        admission_file_digest: admission.map(text_of).unwrap_or_default(),
+        ..sources.request(surroundings, launch, provider, model)
     };
     travel::check(surroundings, &request)?;
     if launch.lane == Lane::Real {
@@ -183,8 +171,115 @@ fn gather_local(surroundings: &Surroundings, launch: &Launch) -> Result<Gathered
         notes: ledger.notes,
         files: ledger.files,
         refusals: refusal::in_order(&ledger.refusals, launch.lane),
-        task_id: tasks.id,
+        task_id: sources.tasks.id,
     })
+}
+
+/// What the facts are taken from, besides the surroundings themselves.
+struct Sources {
+    config: ConfigFile,
+    models: ConfigFile,
+    tasks: TaskFiles,
+    is_environment_known: bool,
+    generated: GeneratedConfig,
+}
+
+impl Sources {
+    fn read(
+        surroundings: &Surroundings,
+        launch: &Launch,
+        ledger: &mut Ledger,
+    ) -> Result<Self, GatherError> {
+        let config = case::read_config(surroundings, ledger)?;
+        let models = pi::read_models(surroundings, ledger);
+        let tasks = task_file::read(surroundings, launch.task_file.as_deref(), ledger);
+        let is_environment_known = dotenv::is_environment_known(surroundings, ledger);
+        if surroundings.argv.is_empty() {
+            ledger.note("COMMAND", "is not given, so its arguments stay unstated");
+        }
+        let generated = GeneratedConfig::search(surroundings, &config, &models);
+        if generated.is_secret_in_case_config {
+            ledger.note(
+                "CASE_DATA_DIR",
+                "leads to a config.json with something that looks like a secret; it is not sent",
+            );
+        }
+        Ok(Self {
+            config,
+            models,
+            tasks,
+            is_environment_known,
+            generated,
+        })
+    }
+
+    fn request(
+        &self,
+        surroundings: &Surroundings,
+        launch: &Launch,
+        provider: String,
+        model: String,
+    ) -> AdmitRequest {
+        let seen_if = |looked: bool, present: bool| match (looked, present) {
+            (_, true) => Presence::Present,
+            (true, false) => Presence::Absent,
+            (false, false) => Presence::Unspecified,
+        };
+        let is_known = self.is_environment_known;
+        let argv = &surroundings.argv;
+        let shows_flags = !argv.is_empty() && arguments::is_case_itself(argv);
+        let flag = |name| seen_if(shows_flags, arguments::has_flag(argv, name)).into();
+        let base_url = surroundings.value(BASE_URL);
+        let Self {
+            config,
+            models,
+            tasks,
+            ..
+        } = self;
+        AdmitRequest {
+            host: launch.host.clone(),
+            run_id: launch.run_id.clone(),
+            lane: launch.lane.into(),
+            stage: launch.stage,
+            dry_run: launch.dry_run,
+            expected_policy_digest: launch.expected_policy.map(text_of).unwrap_or_default(),
+            admission_file_digest: String::new(),
+            credential_source_class: launch.credential_source_class.clone(),
+            case_config: (!self.generated.is_secret_in_case_config)
+                .then(|| config.bytes().map(|bytes| bytes.to_vec().into()))
+                .flatten(),
+            case_model_override: seen_if(is_known, case::has_override(surroundings)).into(),
+            model_flag: flag("model"),
+            agent_flag: flag("agent"),
+            visible_credentials: is_known.then(|| VisibleCredentials {
+                names: credentials::visible(surroundings),
+            }),
+            target_repository: search::target_repository(
+                surroundings,
+                launch,
+                config,
+                models,
+                tasks,
+            )
+            .into(),
+            secret_scan: Some(search::secret_scan(surroundings, tasks, &self.generated)),
+            fixture: Some(Fixture {
+                kind: launch.fixture.into(),
+            }),
+            fake_baseline: launch
+                .fake_baseline
+                .clone()
+                .map(|run_id| FakeBaseline { run_id }),
+            local_provider: Some(LocalProvider {
+                base_url: seen_if(true, base_url.is_some()).into(),
+                endpoint_scope: EndpointScope::Unspecified.into(),
+                adapter: pi::judge(models, &provider, &model, base_url).into(),
+                served_model: launch.served_model.into(),
+            }),
+            provider,
+            model,
+        }
+    }
 }
 
 fn text_of(digest: Digest) -> String {
@@ -204,95 +299,6 @@ fn variable_text(
         .filter(|text| bound.holds(text))
         .map(str::to_owned)
         .ok_or(GatherError::OutOfBounds { about, bound })
-}
-
-/// What the search of the generated configuration found.
-struct GeneratedConfig {
-    is_covered: bool,
-    is_secret_in_case_config: bool,
-    is_secret_in_models: bool,
-}
-
-impl GeneratedConfig {
-    /// Searches both files. One that is not there has been looked for, and holds no secret.
-    fn search(surroundings: &Surroundings, config: &ConfigFile, models: &ConfigFile) -> Self {
-        let is_variable = |name: &str| surroundings.value(name).is_some();
-        let has_secret = |file: &ConfigFile| {
-            file.bytes()
-                .is_some_and(|bytes| scan::config_has_secret(bytes, &is_variable))
-        };
-        Self {
-            is_covered: *config != ConfigFile::Unread && *models != ConfigFile::Unread,
-            is_secret_in_case_config: has_secret(config),
-            is_secret_in_models: has_secret(models),
-        }
-    }
-}
-
-fn secret_scan(
-    surroundings: &Surroundings,
-    tasks: &TaskFiles,
-    generated: &GeneratedConfig,
-) -> SecretScan {
-    let searched = [
-        (
-            ScanTarget::Argv,
-            !surroundings.argv.is_empty(),
-            scan::arguments_have_secret(&surroundings.argv),
-        ),
-        (
-            ScanTarget::TaskFile,
-            tasks.is_complete,
-            tasks.texts.iter().any(|text| has_secret(text)),
-        ),
-        (
-            ScanTarget::GeneratedConfig,
-            generated.is_covered,
-            generated.is_secret_in_case_config || generated.is_secret_in_models,
-        ),
-    ];
-    let those = |wanted: fn(bool, bool) -> bool| {
-        searched
-            .into_iter()
-            .filter(|(_, is_covered, has_secret)| wanted(*is_covered, *has_secret))
-            .map(|(target, ..)| target.into())
-            .collect()
-    };
-    SecretScan {
-        covered: those(|is_covered, _| is_covered),
-        findings: those(|_, has_secret| has_secret),
-    }
-}
-
-/// Whether a Target Repository is visible. Absent is said only after everything was searched.
-fn target_repository(
-    surroundings: &Surroundings,
-    launch: &Launch,
-    config: &ConfigFile,
-    models: &ConfigFile,
-    tasks: &TaskFiles,
-) -> Presence {
-    let repositories = match &launch.target_repositories {
-        TargetRepositories::Unstated => return Presence::Unspecified,
-        TargetRepositories::None => return Presence::Absent,
-        TargetRepositories::These(repositories) => repositories,
-    };
-    let texts: Vec<&[u8]> = [config.bytes(), models.bytes()]
-        .into_iter()
-        .flatten()
-        .chain(tasks.texts.iter().map(String::as_bytes))
-        .collect();
-    let is_searched = !surroundings.argv.is_empty()
-        && tasks.is_complete
-        && *config != ConfigFile::Unread
-        && *models != ConfigFile::Unread;
-    if target_repository::is_visible(surroundings, repositories, &texts) {
-        Presence::Present
-    } else if is_searched {
-        Presence::Absent
-    } else {
-        Presence::Unspecified
-    }
 }
 
 fn wire_scope(scope: Option<Scope>) -> EndpointScope {

@@ -278,6 +278,23 @@ mod tests {
         assert_eq!(state(&elsewhere), AdapterState::OtherEndpoint);
         let twice = models("", r#"},{"id":"qwen3","baseUrl":"http://10.0.0.1/v1""#, "");
         assert_eq!(state(&twice), AdapterState::OtherEndpoint);
+        // By its schema Pi takes no URL from there; nothing may hang on that.
+        let overriding = |url: &str| {
+            models(
+                &format!(r#","modelOverrides":{{"qwen3":{{"baseUrl":{url}}}}}"#),
+                "",
+                "",
+            )
+        };
+        for url in [r#""http://10.0.0.1/v1""#, "null", r#""""#] {
+            assert_eq!(
+                state(&overriding(url)),
+                AdapterState::OtherEndpoint,
+                "{url}"
+            );
+        }
+        let own = format!("\"{BASE_URL}\"");
+        assert_eq!(state(&overriding(&own)), AdapterState::Valid);
         for base_url in [
             None,
             Some(""),

@@ -246,3 +246,22 @@ pub(super) fn shown_name(name: &str) -> String {
         "a variable whose name cannot be shown".to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_its_own_and_says_how_it_is_mended() {
+        let codes: BTreeSet<&str> = RefusalCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(codes.len(), RefusalCode::ALL.len());
+        for code in RefusalCode::ALL {
+            let is_kebab = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+            assert!(code.as_str().bytes().all(is_kebab), "{code:?}");
+            assert!(!code.refuses().contains(['|', '\n']), "{code:?}");
+            assert!(!code.help().contains(['|', '\n']), "{code:?}");
+        }
+    }
+}

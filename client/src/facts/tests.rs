@@ -3,10 +3,12 @@
 
 use std::{ffi::OsString, fs, path::Path};
 
-use admit_proto::v1::{AdapterState, FixtureKind, ServedModel};
+use admit_proto::v1::{AdapterState, FixtureKind, ScanTarget};
 use prost::Message as _;
 
 use super::*;
+
+mod trust;
 
 const SECRET: &str = "sk-ant-canary-0123456789abcdef";
 const HOST_CANARY: &str = "127.0.0.77";
@@ -37,7 +39,8 @@ impl Scene {
             "apiKey":"none","models":[{{"id":"qwen3"}}]}}}}}}"#
         );
         fs::write(scene("pi/models.json"), models).unwrap();
-        fs::write(scene("work/t1.task.json"), r#"{"id":"t1"}"#).unwrap();
+        let task = r#"{"id":"t1","status":"active","created":"2026-06-01T12:00:00Z","repo":"fx"}"#;
+        fs::write(scene("work/t1.task.json"), task).unwrap();
         fs::write(scene("work/t1.md"), "say hello").unwrap();
         fs::write(scene("admission.json"), "{}").unwrap();
         let variables = [
@@ -70,6 +73,7 @@ impl Scene {
                 fixture: FixtureKind::CopiedArtificial,
                 fake_baseline: Some("run-1".into()),
                 served_model: ServedModel::NotProbed,
+                probe: false,
                 task_file: None,
                 target_repositories: TargetRepositories::None,
             },
@@ -130,6 +134,8 @@ async fn a_launch_in_order_states_every_fact() {
     let scene = Scene::new();
     let gathered = scene.gather().await.unwrap();
     assert_eq!(gathered.notes, []);
+    assert_eq!(gathered.refusals, []);
+    assert_eq!(gathered.task_id.as_deref(), Some("t1"));
     let request = gathered.request;
     assert_eq!(request.provider, "qwen-local");
     assert_eq!(request.model, "qwen3");

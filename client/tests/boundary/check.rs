@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use admit_proto::v1::{AdmitResponse, Lane, Place, Reason, ScanTarget};
+use admit_proto::v1::{AdmitResponse, Lane, Place, Reason, ScanTarget, ServedModel};
 use prost::Message as _;
 use tonic::Status;
 
@@ -100,6 +100,82 @@ async fn a_denial_exits_with_1_and_gives_every_reason() {
     assert_eq!(shape["reasons"][0]["code"], "policy-stale");
     assert_eq!(shape["reasons"][0]["places"][0]["column"], 7);
     assert_eq!(shape["reasons"][1]["code"], "review-due");
+}
+
+#[tokio::test]
+async fn a_refusal_exits_with_1_even_on_an_allow() {
+    let scene = Scene::new();
+    let (allowing, asked) = Script::default().serve_tcp().await;
+    let (denying, _) = Script::answering(|request| Ok(deny(request, vec![stale()])))
+        .serve_tcp()
+        .await;
+    let check = async |endpoint: &str, flags: &[&str]| {
+        let mut command = scene.check(endpoint, &[&["--lane", "real"], flags].concat());
+        command.env("CASE_QUIET", "1-canary");
+        let output = run(command).await;
+        assert_eq!(code(&output), Some(1), "{}", text(&output));
+        assert!(!text(&output).contains("canary"));
+        output
+    };
+    let refusal = "  case-quiet-set: CASE_QUIET is set: Case would not say which model it uses, and \
+                   nothing could be proved (CASE_QUIET)\n    help: unset CASE_QUIET\n";
+    let allowed = text(&check(&allowing, &[]).await);
+    assert!(
+        allowed.starts_with("REFUSED  1 refusal here, though the server says ALLOW  decision ")
+    );
+    assert!(allowed.contains(refusal), "{allowed}");
+    assert!(
+        allowed.ends_with("the launch does not start\n"),
+        "{allowed}"
+    );
+    let denied = text(&check(&denying, &[]).await);
+    assert!(denied.starts_with("DENY  1 reason  "), "{denied}");
+    assert!(denied.contains(refusal), "{denied}");
+
+    for (endpoint, outcome) in [(&allowing, "refused"), (&denying, "denied")] {
+        let shape = json(&check(endpoint, &["--json"]).await);
+        assert_eq!(shape["outcome"], outcome);
+        assert_eq!(shape["refusals"][0]["code"], "case-quiet-set");
+        assert_eq!(shape["refusals"][0]["about"], "CASE_QUIET");
+        assert_eq!(shape["refusals"].as_array().unwrap().len(), 1);
+    }
+    assert_eq!(asked.requests().len(), 2);
+
+    // No model runs in the fake lane, and so none has to be proved.
+    let mut fake = scene.check(&allowing, &["--json"]);
+    fake.env("CASE_QUIET", "1");
+    let fake = run(fake).await;
+    assert_eq!(code(&fake), Some(0));
+    assert_eq!(json(&fake)["refusals"].as_array().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn the_endpoint_is_asked_for_its_models_when_it_is_wanted() {
+    let scene = Scene::new();
+    let (endpoint, asked) = Script::default().serve_tcp().await;
+    for flags in [&["--probe"][..], &[]] {
+        let mut command = scene.check(&endpoint, &[&["--lane", "real"], flags].concat());
+        // Nobody listens there.
+        command
+            .env(
+                "CTO_HARNESS_CASE_LOCAL_BASE_URL",
+                "http://127.0.0.66:1/canary",
+            )
+            .env("CTO_HARNESS_CASE_MODEL", "m");
+        let output = run(command).await;
+        assert!(!text(&output).contains("canary"), "{}", text(&output));
+        assert!(!text(&output).contains("127.0.0.66"), "{}", text(&output));
+        let was_noted = text(&output).contains("was asked for its models, and nobody answers");
+        assert_eq!(was_noted, !flags.is_empty(), "{}", text(&output));
+    }
+    let served: Vec<ServedModel> = asked
+        .requests()
+        .iter()
+        .map(|request| request.local_provider.unwrap().served_model())
+        .collect();
+    assert_eq!(served, [ServedModel::Mismatch, ServedModel::NotProbed]);
+    let both = scene.check(&endpoint, &["--probe", "--served-model", "match"]);
+    assert_eq!(code(&run(both).await), Some(2));
 }
 
 #[tokio::test]

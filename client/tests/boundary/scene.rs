@@ -17,7 +17,8 @@ impl Scene {
             fs::create_dir_all(folder.path().join(dir)).unwrap();
         }
         let scene = Self(folder);
-        scene.write("work/t1.task.json", "{}");
+        let task = r#"{"id":"t1","status":"active","created":"2026-06-01T12:00:00Z","repo":"fx"}"#;
+        scene.write("work/t1.task.json", task);
         scene.write("home/.config/case/config.json", "{}");
         scene
     }

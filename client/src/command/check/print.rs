@@ -5,9 +5,9 @@ use std::io::{self, Write};
 
 use admit_client::{
     Answer, AskError, Record,
-    facts::{GatherError, Note},
+    facts::{GatherError, Gathered, Note, Refusal},
 };
-use admit_proto::v1::{AdmitRequest, Lane, Reason};
+use admit_proto::v1::{AdmitRequest, Lane};
 use serde::Serialize;
 
 use crate::command::render::{
@@ -19,8 +19,7 @@ const CONSEQUENCE: &str = "the launch does not start";
 
 /// What was asked, and who answered.
 pub(super) struct Asked<'a> {
-    pub(super) request: &'a AdmitRequest,
-    pub(super) notes: &'a [Note],
+    pub(super) gathered: &'a Gathered,
     /// The endpoint that the call ended with.
     pub(super) server: Option<String>,
 }
@@ -42,8 +41,28 @@ struct CheckShape<'a> {
     record: Option<RecordShape<'a>>,
     permit: Option<&'a str>,
     reasons: Vec<ReasonShape<'a>>,
+    refusals: Vec<RefusalShape<'a>>,
     notes: Vec<NoteShape<'a>>,
     error: Option<ErrorShape<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct RefusalShape<'a> {
+    code: &'static str,
+    about: &'a str,
+    message: &'static str,
+    help: &'static str,
+}
+
+impl<'a> From<&'a Refusal> for RefusalShape<'a> {
+    fn from(refusal: &'a Refusal) -> Self {
+        Self {
+            code: refusal.code.as_str(),
+            about: &refusal.about,
+            message: refusal.code.refuses(),
+            help: refusal.code.help(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -69,31 +88,41 @@ impl<'a> CheckShape<'a> {
             record: None,
             permit: None,
             reasons: Vec::new(),
+            refusals: Vec::new(),
             notes: Vec::new(),
             error: None,
         }
     }
 
     fn asked(outcome: &'static str, asked: &'a Asked<'_>) -> Self {
-        let Asked { request, notes, .. } = asked;
+        let gathered = asked.gathered;
+        let request = &gathered.request;
         Self {
             server: asked.server.as_deref(),
             lane: lane_name(request),
             dry_run: Some(request.dry_run),
             provider: render::unless_empty(&request.provider),
             model: render::unless_empty(&request.model),
-            notes: notes
+            notes: gathered
+                .notes
                 .iter()
                 .map(|note| NoteShape {
                     about: note.about,
                     message: &note.message,
                 })
                 .collect(),
+            refusals: gathered.refusals.iter().map(RefusalShape::from).collect(),
             ..Self::new(outcome)
         }
     }
 
     fn answered(answer: &'a Answer, asked: &'a Asked<'_>) -> Self {
+        // Whoever reads only the outcome must not take it for one that may start.
+        let outcome = if asked.gathered.refusals.is_empty() {
+            "allowed"
+        } else {
+            "refused"
+        };
         match answer {
             Answer::Allowed(allowed) => Self {
                 decision_id: Some(allowed.decision_id()),
@@ -102,7 +131,7 @@ impl<'a> CheckShape<'a> {
                 case_model_admission_status: Some(allowed.case_model_admission_status()),
                 record: Some(allowed.record().into()),
                 permit: allowed.permit(),
-                ..Self::asked("allowed", asked)
+                ..Self::asked(outcome, asked)
             },
             Answer::Denied(denied) => Self {
                 decision_id: Some(denied.decision_id()),
@@ -125,23 +154,36 @@ fn lane_name(request: &AdmitRequest) -> Option<&'static str> {
     }
 }
 
-/// Prints an answer.
+/// Prints an answer, and what is refused whatever it says.
 pub(super) fn answer(json: bool, asked: &Asked<'_>, answer: &Answer) -> io::Result<()> {
     let mut out = anstream::stdout();
     if json {
         return json_line(&mut out, &CheckShape::answered(answer, asked));
     }
-    print_notes(&mut anstream::stderr(), asked.notes)?;
+    let Gathered {
+        request, refusals, ..
+    } = asked.gathered;
+    print_notes(&mut anstream::stderr(), &asked.gathered.notes)?;
     match answer {
         Answer::Allowed(allowed) => {
+            let verdict = if refusals.is_empty() {
+                format!("{GOOD}ALLOW{GOOD:#}")
+            } else {
+                let count = counted(refusals.len(), "refusal", "refusals");
+                format!("{BAD}REFUSED{BAD:#}  {count} here, though the server says ALLOW")
+            };
             let head = Head {
-                verdict: format!("{GOOD}ALLOW{GOOD:#}"),
+                verdict,
                 decision_id: allowed.decision_id(),
                 decide_time: allowed.decide_time().to_string(),
                 policy_digest: allowed.policy_digest().map(|digest| digest.to_string()),
                 record: allowed.record(),
             };
-            head.print(&mut out, asked.request)?;
+            head.print(&mut out, request)?;
+            print_refusals(&mut out, refusals)?;
+            if !refusals.is_empty() {
+                writeln!(out, "  {CONSEQUENCE}")?;
+            }
         }
         Answer::Denied(denied) => {
             let count = counted(denied.reasons().len(), "reason", "reasons");
@@ -152,11 +194,26 @@ pub(super) fn answer(json: bool, asked: &Asked<'_>, answer: &Answer) -> io::Resu
                 policy_digest: denied.policy_digest().map(|digest| digest.to_string()),
                 record: denied.record(),
             };
-            head.print(&mut out, asked.request)?;
-            print_denial(&mut out, denied.reasons())?;
+            head.print(&mut out, request)?;
+            render::reasons(&mut out, denied.reasons(), "  ")?;
+            print_refusals(&mut out, refusals)?;
+            writeln!(out, "  {CONSEQUENCE}")?;
         }
     }
     out.flush()
+}
+
+fn print_refusals(out: &mut dyn Write, refusals: &[Refusal]) -> io::Result<()> {
+    for Refusal { code, about } in refusals {
+        writeln!(
+            out,
+            "  {CODE}{}{CODE:#}: {} {FAINT}({about}){FAINT:#}",
+            code.as_str(),
+            code.refuses()
+        )?;
+        writeln!(out, "    help: {}", code.help())?;
+    }
+    Ok(())
 }
 
 /// What every answer shows before its reasons.
@@ -193,11 +250,6 @@ impl Head<'_> {
     }
 }
 
-fn print_denial(out: &mut dyn Write, reasons: &[Reason]) -> io::Result<()> {
-    render::reasons(out, reasons, "  ")?;
-    writeln!(out, "  {CONSEQUENCE}")
-}
-
 /// Prints that there is no answer.
 pub(super) fn no_answer(json: bool, asked: &Asked<'_>, error: &AskError) -> io::Result<()> {
     if json {
@@ -208,8 +260,9 @@ pub(super) fn no_answer(json: bool, asked: &Asked<'_>, error: &AskError) -> io::
         return json_line(&mut anstream::stdout(), &shape);
     }
     let mut out = anstream::stderr();
-    print_notes(&mut out, asked.notes)?;
-    render::no_answer(&mut out, error, CONSEQUENCE)
+    print_notes(&mut out, &asked.gathered.notes)?;
+    render::no_answer(&mut out, error, CONSEQUENCE)?;
+    print_refusals(&mut out, &asked.gathered.refusals)
 }
 
 /// Prints that the facts could not be gathered.
