@@ -96,7 +96,7 @@ pub(super) fn explicit_task(arguments: &[OsString]) -> Option<PathBuf> {
         let value = match word {
             b"--task" | b"-t" => words.next().filter(|value| is_value(value))?,
             b"--mode" | b"-m" => {
-                words.next().filter(|value| is_value(value))?;
+                words.next();
                 continue;
             }
             b"--" => return None,
@@ -238,6 +238,8 @@ mod tests {
             "run -tt.json",
             "run -t=t.json",
             "run -xt t.json",
+            "run --task u.json -tt.json",
+            "run --task u.json -xt t.json",
             "run --task t.json --task u.json",
             "run --task t.json -t t.json",
             "run --task=t.json --task=u.json",

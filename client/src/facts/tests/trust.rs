@@ -122,6 +122,23 @@ async fn an_absent_adapter_is_relied_on_and_an_unread_file_is_not() {
 }
 
 #[tokio::test]
+async fn an_unread_file_was_not_searched() {
+    for name in ["pi/models.json", "case/config.json"] {
+        let mut scene = Scene::new();
+        scene.launch.target_repositories = TargetRepositories::These(vec!["/srv/app".into()]);
+        fs::remove_file(scene.folder.path().join(name)).unwrap();
+        fs::create_dir(scene.folder.path().join(name)).unwrap();
+        let request = scene.request().await;
+        assert_eq!(
+            covered(&request),
+            [ScanTarget::Argv, ScanTarget::TaskFile],
+            "{name}"
+        );
+        assert_eq!(request.target_repository(), Presence::Unspecified, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_dotenv_file_that_is_not_loaded_is_not_relied_on() {
     let mut scene = Scene::new();
     scene.surroundings.argv.insert(1, "--no-env-file".into());
@@ -135,9 +152,9 @@ async fn a_dotenv_file_that_is_not_loaded_is_not_relied_on() {
     );
 }
 
-#[tokio::test]
-async fn every_refusal_has_a_launch_that_it_stops() {
-    let rows: [(Change, RefusalCode); 16] = [
+/// Launches that Case or Bun would read in another way than they are stated.
+fn launches_with_other_arguments() -> [(Change, RefusalCode); 6] {
+    [
         (
             |scene| scene.surroundings.argv.insert(0, "env".into()),
             RefusalCode::CommandNotCase,
@@ -162,6 +179,12 @@ async fn every_refusal_has_a_launch_that_it_stops() {
             |scene| scene.write("work/.env", ""),
             RefusalCode::DotenvInWorkingDirectory,
         ),
+    ]
+}
+
+/// Launches that would run other code, or reach another endpoint.
+fn launches_led_elsewhere() -> [(Change, RefusalCode); 10] {
+    [
         (
             |scene| scene.write("work/bunfig.toml", ""),
             RefusalCode::BunConfigInWorkingDirectory,
@@ -206,7 +229,16 @@ async fn every_refusal_has_a_launch_that_it_stops() {
             },
             RefusalCode::AdapterRedirectsModel,
         ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn every_refusal_has_a_launch_that_it_stops() {
+    let rows = [
+        &launches_with_other_arguments()[..],
+        &launches_led_elsewhere(),
+    ]
+    .concat();
     let covered: BTreeSet<&str> = rows.iter().map(|(_, code)| code.as_str()).collect();
     assert_eq!(covered.len(), RefusalCode::ALL.len());
     for (change, code) in rows {
