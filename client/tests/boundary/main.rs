@@ -6,6 +6,10 @@
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod failover;
+#[cfg(test)]
+mod following;
+#[cfg(test)]
 mod library;
 #[cfg(feature = "command")]
 #[cfg(test)]
@@ -15,3 +19,9 @@ mod reading;
 mod scene;
 #[cfg(test)]
 mod stub;
+#[cfg(test)]
+mod tls;
+
+#[cfg(test)]
+#[path = "../../../tests/authority/mod.rs"]
+mod authority;
