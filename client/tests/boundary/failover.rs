@@ -299,6 +299,17 @@ async fn one_server_alone_is_asked_whatever_its_health() {
 }
 
 #[tokio::test]
+async fn who_answered_is_told_of_the_latest_call_alone() {
+    let (up, _) = Script::default().serve_tcp().await;
+    let mut client = client(&[&up], PATIENT);
+    assert_eq!(client.answered_by(), None);
+    assert!(client.admit(launch()).await.is_ok());
+    assert_eq!(client.answered_by().unwrap().to_string(), up);
+    assert!(client.health("nothing").await.is_err());
+    assert_eq!(client.answered_by(), None);
+}
+
+#[tokio::test]
 async fn the_policy_and_its_changes_come_from_the_first_server_that_serves() {
     let (down, _) = not_serving().serve_tcp().await;
     let (up, _) = Script {

@@ -13,6 +13,7 @@ use admit_proto::v1::{
     admission_service_server::{self, AdmissionService, AdmissionServiceServer},
     policy_service_server::{self, PolicyService, PolicyServiceServer},
 };
+use http_body_util::BodyExt as _;
 use prost_types::Timestamp;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::{
@@ -145,13 +146,23 @@ impl Script {
     }
 }
 
-/// Spoils the details of a status that asks for it.
-fn spoil(mut response: http::Response<Body>) -> http::Response<Body> {
-    let headers = response.headers_mut();
+/// Spoils the details of a status that asks for it, be it before the answer or after it.
+fn spoil(response: http::Response<Body>) -> http::Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    spoil_status(&mut parts.headers);
+    let body = body.map_frame(|mut frame| {
+        if let Some(trailers) = frame.trailers_mut() {
+            spoil_status(trailers);
+        }
+        frame
+    });
+    http::Response::from_parts(parts, Body::new(body))
+}
+
+fn spoil_status(headers: &mut http::HeaderMap) {
     if headers.remove(SPOILED).is_some() {
         headers.insert(Status::GRPC_STATUS_DETAILS, "!".parse().unwrap());
     }
-    response
 }
 
 /// A status whose details are not in base64.
