@@ -10,6 +10,7 @@
     reason = "a test fails loudly"
 )]
 
+mod authority;
 mod daemon;
 
 #[path = "export/certificates.rs"]

@@ -75,8 +75,8 @@
 //! A caller cannot make an ALLOW of its own:
 //!
 //! ```compile_fail,E0451
-//! # fn forge(stamp: ()) -> admit_client::Allowed {
-//! admit_client::Allowed { stamp }
+//! # fn forge() -> admit_client::Allowed {
+//! admit_client::Allowed { stamp: todo!() }
 //! # }
 //! ```
 //!

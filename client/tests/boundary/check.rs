@@ -229,6 +229,39 @@ async fn an_allow_that_cannot_be_printed_exits_with_3() {
 }
 
 #[tokio::test]
+async fn the_next_server_is_asked_and_the_json_says_who_answered() {
+    let scene = Scene::new();
+    let (up, asked) = Script::default().serve_tcp().await;
+    let (down, _) = Script {
+        serves: false,
+        ..Script::default()
+    }
+    .serve_tcp()
+    .await;
+    let nobody = format!("unix:{}", scene.0.path().join("none").display());
+    let both = format!("{nobody},{down}");
+    let output = run(scene.check(&both, &["--json", "--server", &up])).await;
+    assert_eq!(code(&output), Some(0), "{}", text(&output));
+    assert_eq!(json(&output)["server"], up);
+    assert_eq!(asked.requests().len(), 1);
+
+    let output = run(scene.check(&both, &["--json"])).await;
+    assert_eq!(code(&output), Some(3));
+    let shape = json(&output);
+    assert_eq!(shape["server"], serde_json::Value::Null);
+    assert_eq!(shape["error"]["kind"], "none_answered");
+    let passed_over = &shape["error"]["passed_over"];
+    assert_eq!(passed_over[0]["server"], nobody);
+    assert_eq!(passed_over[0]["kind"], "unreachable");
+    assert_eq!(passed_over[1]["server"], down);
+    assert_eq!(passed_over[1]["kind"], "not_serving");
+    let output = run(scene.check(&both, &[])).await;
+    let out = text(&output);
+    assert!(out.starts_with("NO ANSWER: no server answered: "), "{out}");
+    assert!(out.contains(&format!("  {down}\n  help: ")), "{out}");
+}
+
+#[tokio::test]
 async fn a_command_line_that_cannot_be_used_exits_with_2_and_asks_nothing() {
     let scene = Scene::new();
     let (endpoint, asked) = Script::default().serve_tcp().await;
@@ -248,6 +281,22 @@ async fn a_command_line_that_cannot_be_used_exits_with_2_and_asks_nothing() {
         let output = run(scene.check(endpoint, &[])).await;
         assert_eq!(code(&output), Some(2));
         assert!(!text(&output).contains("canary"), "{}", text(&output));
+    }
+    let many = ["unix:/a"; 2].join(",");
+    let tls = ["--tls-ca", "/nowhere/ca.pem"];
+    for (endpoint, flags, told) in [
+        (&*many, &[][..], "there twice"),
+        (&*endpoint, &tls, "need an endpoint `https://HOST:PORT`"),
+        (
+            "https://localhost:1",
+            &tls,
+            "`/nowhere/ca.pem` cannot be read",
+        ),
+        ("http://192.0.2.1:1", &[], "--insecure-plaintext"),
+    ] {
+        let output = run(scene.check(endpoint, flags)).await;
+        assert_eq!(code(&output), Some(2), "{}", text(&output));
+        assert!(text(&output).contains(told), "{}", text(&output));
     }
     let stray = ["check", "--run-id", "r", "sk-ant-canary-0123456789"];
     let output = run(scene.admit(&stray)).await;

@@ -14,7 +14,7 @@ use tokio::{
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::stub::{DECISION_ID, Script, allow, deny};
+use crate::stub::{DECISION_ID, Script, allow, deny, spoiled};
 
 /// Longer than any answer of a server in this process takes.
 const PATIENT: Duration = Duration::from_secs(30);
@@ -335,4 +335,20 @@ async fn a_watch_gives_its_events_and_ends() {
         ),
         "{end:?}"
     );
+}
+
+#[tokio::test]
+async fn a_watch_whose_status_is_spoiled_is_malformed_and_over() {
+    let (endpoint, _) = Script {
+        events: Box::new(|| vec![Err(spoiled())]),
+        ends: true,
+        ..Script::default()
+    }
+    .serve_tcp()
+    .await;
+    let mut client = client(&endpoint, PATIENT);
+    let mut watch = client.watch(WatchPolicyRequest::default()).await.unwrap();
+    let end = watch.next().await;
+    assert!(matches!(end, Err(AskError::Malformed(_))), "{end:?}");
+    assert_eq!(watch.next().await.unwrap(), None);
 }

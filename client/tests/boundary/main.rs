@@ -12,6 +12,10 @@ mod drill;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod failover;
+#[cfg(test)]
+mod following;
+#[cfg(test)]
 mod library;
 #[cfg(feature = "command")]
 #[cfg(test)]
@@ -24,3 +28,9 @@ mod reading;
 mod scene;
 #[cfg(test)]
 mod stub;
+#[cfg(test)]
+mod tls;
+
+#[cfg(test)]
+#[path = "../../../tests/authority/mod.rs"]
+mod authority;

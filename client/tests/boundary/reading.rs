@@ -1,16 +1,22 @@
 //! `admit policy`, `admit watch` and `admit health` as processes.
 
 use std::{
+    fs::{self, Permissions},
     io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Stdio},
 };
 
 use admit_proto::v1::{Policy, PolicyChanged, WatchPolicyResponse, watch_policy_response::Event};
 use serde_json::Value;
-use tonic::Status;
+use tonic::{
+    Status,
+    transport::{Certificate, Identity, ServerTlsConfig},
+};
 
 use crate::{
+    authority::{Authority, FUTURE},
     scene::{Scene, code, json, run, text},
     stub::Script,
 };
@@ -25,6 +31,71 @@ async fn the_server_comes_from_the_environment_too() {
     let output = run(command).await;
     assert_eq!(code(&output), Some(0), "{}", text(&output));
     assert_eq!(json(&output)["serving"], true);
+}
+
+#[tokio::test]
+async fn tls_comes_from_flags_and_from_the_environment() {
+    let scene = Scene::new();
+    let (authority, folder) = (Authority::new(), scene.0.path());
+    let server = authority.issue("admit.lan", FUTURE);
+    let client = authority.issue("spark-1", FUTURE);
+    scene.write("ca.pem", &authority.certificate);
+    scene.write("client.pem", &client.certificate);
+    scene.write("key.pem", &client.key);
+    let private = Permissions::from_mode(0o600);
+    fs::set_permissions(folder.join("key.pem"), private).unwrap();
+    let identity = Identity::from_pem(&server.certificate, &server.key);
+    let config = ServerTlsConfig::new()
+        .identity(identity)
+        .client_ca_root(Certificate::from_pem(&authority.certificate));
+    let (port, _) = Script::default().serve_tls(config).await;
+    let endpoint = format!("https://127.0.0.1:{port}");
+    let files = ["ca.pem", "client.pem", "key.pem"].map(|name| folder.join(name));
+    let [ca, certificate, key] = files.each_ref().map(|path| path.to_str().unwrap());
+    let given = [
+        ("--tls-ca", "ADMIT_TLS_CA", ca),
+        ("--tls-cert", "ADMIT_TLS_CERT", certificate),
+        ("--tls-key", "ADMIT_TLS_KEY", key),
+        ("--tls-server-name", "ADMIT_TLS_SERVER_NAME", "admit.lan"),
+    ];
+    let health = || scene.admit(&["health", "--server", &endpoint, "--deadline-ms", "20000"]);
+    let mut flags = health();
+    flags.args(given.iter().flat_map(|(flag, _, value)| [flag, value]));
+    let mut environment = health();
+    environment.envs(given.iter().map(|(_, variable, value)| (variable, value)));
+    for command in [flags, environment] {
+        let output = run(command).await;
+        assert_eq!(code(&output), Some(0), "{}", text(&output));
+    }
+    // Each of them matters.
+    for left_out in [0, 3] {
+        let mut command = health();
+        let rest = given.iter().enumerate().filter(|(at, _)| *at != left_out);
+        command.envs(rest.map(|(_, (_, variable, value))| (variable, value)));
+        let output = run(command).await;
+        assert_eq!(code(&output), Some(3), "{}", text(&output));
+    }
+    let output = run(health()).await;
+    assert_eq!(code(&output), Some(3), "{}", text(&output));
+}
+
+#[tokio::test]
+async fn plaintext_beyond_loopback_needs_its_flag() {
+    let scene = Scene::new();
+    // Nobody is there; the flag changes that it is tried.
+    let arguments = [
+        "health",
+        "--server",
+        "http://0.0.0.0:1",
+        "--deadline-ms",
+        "2000",
+    ];
+    let output = run(scene.admit(&arguments)).await;
+    assert_eq!(code(&output), Some(2), "{}", text(&output));
+    let mut insecure = scene.admit(&arguments);
+    insecure.arg("--insecure-plaintext");
+    let output = run(insecure).await;
+    assert_eq!(code(&output), Some(3), "{}", text(&output));
 }
 
 #[tokio::test]

@@ -10,22 +10,32 @@ use admit_proto::v1::{
     AdmissionStatus, AdmitRequest, AdmitResponse, CheckEvidenceRequest, CheckEvidenceResponse,
     EvidenceVerdict, GetPermitKeysRequest, GetPermitKeysResponse, GetPolicyRequest,
     GetPolicyResponse, Lane, Policy, Reason, Verdict, WatchPolicyRequest, WatchPolicyResponse,
-    admission_service_server::{AdmissionService, AdmissionServiceServer},
-    policy_service_server::{PolicyService, PolicyServiceServer},
+    admission_service_server::{self, AdmissionService, AdmissionServiceServer},
+    policy_service_server::{self, PolicyService, PolicyServiceServer},
 };
+use http_body_util::BodyExt as _;
 use prost_types::Timestamp;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::{
     Stream, StreamExt as _,
     wrappers::{TcpListenerStream, UnixListenerStream},
 };
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    codegen::http,
+    transport::{Server, ServerTlsConfig},
+};
+use tower::util::MapResponseLayer;
 
 pub(crate) const DECISION_ID: &str = "0197f0a4-5c00-7abc-8def-0123456789ab";
 pub(crate) const EVIDENCE_ID: &str = "0197f0a4-5c00-7abc-8def-0123456789ac";
 
 /// What looks like a permit.
 pub(crate) const PERMIT: &str = "eyJ0eXAiOiJhIn0.eyJpc3MiOiJhIn0.c2ln_-";
+
+/// The metadata of a status that tells the outermost layer to spoil its details.
+const SPOILED: &str = "x-spoiled";
 
 type Admit = Box<dyn Fn(&AdmitRequest) -> Result<AdmitResponse, Status> + Send + Sync>;
 type Judge =
@@ -50,6 +60,8 @@ pub(crate) struct Script {
     pub(crate) ends: bool,
     /// Whether the server is serving.
     pub(crate) serves: bool,
+    /// Whether it tells the health of its services, and not only its own.
+    pub(crate) tells: bool,
 }
 
 impl Default for Script {
@@ -63,6 +75,7 @@ impl Default for Script {
             events: Box::new(Vec::new),
             ends: false,
             serves: true,
+            tells: true,
         }
     }
 }
@@ -95,20 +108,29 @@ impl Script {
     pub(crate) async fn serve_tcp(self) -> (String, Asked) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        (endpoint, self.serve(TcpListenerStream::new(listener)).await)
+        let server = Server::builder();
+        let incoming = TcpListenerStream::new(listener);
+        (endpoint, self.serve(server, incoming).await)
+    }
+
+    /// Serves over TLS on a free port of loopback; gives the port and what was asked.
+    pub(crate) async fn serve_tls(self, tls: ServerTlsConfig) -> (u16, Asked) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = Server::builder().tls_config(tls).unwrap();
+        let incoming = TcpListenerStream::new(listener);
+        (port, self.serve(server, incoming).await)
     }
 
     /// Serves on a unix socket.
     pub(crate) async fn serve_unix(self, path: &Path) -> (String, Asked) {
         let listener = UnixListener::bind(path).unwrap();
         let endpoint = format!("unix:{}", path.display());
-        (
-            endpoint,
-            self.serve(UnixListenerStream::new(listener)).await,
-        )
+        let incoming = UnixListenerStream::new(listener);
+        (endpoint, self.serve(Server::builder(), incoming).await)
     }
 
-    async fn serve<S, I>(self, incoming: S) -> Asked
+    async fn serve<S, I>(self, server: Server, incoming: S) -> Asked
     where
         S: Stream<Item = std::io::Result<I>> + Send + 'static,
         I: tokio::io::AsyncRead
@@ -125,12 +147,21 @@ impl Script {
         } else {
             tonic_health::ServingStatus::NotServing
         };
-        reporter.set_service_status("", status).await;
+        let services = [
+            "",
+            admission_service_server::SERVICE_NAME,
+            policy_service_server::SERVICE_NAME,
+        ];
+        let told = if self.tells { 3 } else { 1 };
+        for service in services.into_iter().take(told) {
+            reporter.set_service_status(service, status).await;
+        }
         let stub = Arc::new(Stub {
             script: self,
             asked: asked.clone(),
         });
-        let server = Server::builder()
+        let server = server
+            .layer(MapResponseLayer::new(spoil))
             .add_service(health)
             .add_service(AdmissionServiceServer::from_arc(Arc::clone(&stub)))
             .add_service(PolicyServiceServer::from_arc(stub))
@@ -138,6 +169,32 @@ impl Script {
         tokio::spawn(server);
         asked
     }
+}
+
+/// Spoils the details of a status that asks for it, be it before the answer or after it.
+fn spoil(response: http::Response<Body>) -> http::Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    spoil_status(&mut parts.headers);
+    let body = body.map_frame(|mut frame| {
+        if let Some(trailers) = frame.trailers_mut() {
+            spoil_status(trailers);
+        }
+        frame
+    });
+    http::Response::from_parts(parts, Body::new(body))
+}
+
+fn spoil_status(headers: &mut http::HeaderMap) {
+    if headers.remove(SPOILED).is_some() {
+        headers.insert(Status::GRPC_STATUS_DETAILS, "!".parse().unwrap());
+    }
+}
+
+/// A status whose details are not in base64.
+pub(crate) fn spoiled() -> Status {
+    let mut status = Status::unavailable("spoiled");
+    status.metadata_mut().insert(SPOILED, "".parse().unwrap());
+    status
 }
 
 /// Every launch that was asked about.
