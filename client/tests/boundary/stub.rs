@@ -15,11 +15,11 @@ use admit_proto::v1::{
 };
 use prost_types::Timestamp;
 use tokio::net::{TcpListener, UnixListener};
-use tokio_stream::{
-    Stream, StreamExt as _,
-    wrappers::{TcpListenerStream, UnixListenerStream},
+use tokio_stream::{Stream, StreamExt as _, wrappers::UnixListenerStream};
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
 };
-use tonic::{Request, Response, Status, transport::Server};
 
 pub(crate) const DECISION_ID: &str = "0197f0a4-5c00-7abc-8def-0123456789ab";
 pub(crate) const EVIDENCE_ID: &str = "0197f0a4-5c00-7abc-8def-0123456789ac";
@@ -89,7 +89,9 @@ impl Script {
     pub(crate) async fn serve_tcp(self) -> (String, Asked) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        (endpoint, self.serve(TcpListenerStream::new(listener)).await)
+        // Else each answer would wait for the acknowledgment of the one before.
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        (endpoint, self.serve(incoming).await)
     }
 
     /// Serves on a unix socket.
