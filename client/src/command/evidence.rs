@@ -68,7 +68,7 @@ struct Sources {
     #[arg(long, value_name = "ID")]
     task_id: Option<String>,
 
-    /// Pi's agent folder; without it, that of PI_CODING_AGENT_DIR, or else `.pi/agent` in HOME.
+    /// Pi's agent folder; without it, that of `PI_CODING_AGENT_DIR`, or else `.pi/agent` in HOME.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     agent_dir: Option<PathBuf>,
 

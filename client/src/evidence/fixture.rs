@@ -192,10 +192,11 @@ mod tests {
 
     #[test]
     fn every_other_change_shows() {
+        type Change = fn(&Path);
         let bare = digest(fixture().path()).unwrap();
-        let changes: [(&str, fn(&Path)); 6] = [
+        let changes: [(&str, Change); 6] = [
             ("content", |root| {
-                fs::write(root.join("src/a.rs"), "b").unwrap()
+                fs::write(root.join("src/a.rs"), "b").unwrap();
             }),
             ("a new file", |root| fs::write(root.join("b"), "").unwrap()),
             ("a removed file", |root| {

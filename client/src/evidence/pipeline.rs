@@ -1,9 +1,10 @@
 //! How Case's pipeline ended, by its event log.
 //!
-//! An event log is one JSON object on each line. Each has the run's id and a number that counts from
-//! 1. It opens with `pipeline_start` and closes with `pipeline_end`, whose `outcome` is `completed` or
-//! `failed`. Case also says `completed` when its reviewers still object and no revision is left
-//! (`revision_budget_exhausted`): that is no success here.
+//! An event log is one JSON object on each line. Each has the run's id and a number: the first one is
+//! 1, and each is one more than that before it. The log opens with `pipeline_start` and closes with
+//! `pipeline_end`, whose `outcome` is `completed` or `failed`. Case also says `completed` when its
+//! reviewers still object and no revision is left (`revision_budget_exhausted`): that is no success
+//! here.
 //!
 //! Deliberately absent: the exit code, which is 0 after a failure too.
 

@@ -94,7 +94,7 @@ const DAMAGES: [(&str, Damage); 16] = [
     ("no id", |a| a.evidence_id.clear()),
     ("an uppercase id", |a| a.evidence_id.make_ascii_uppercase()),
     ("a version 4 id", |a| {
-        a.evidence_id.replace_range(14..15, "4")
+        a.evidence_id.replace_range(14..15, "4");
     }),
     ("a decision that is none", |a| a.decision_id = "d".into()),
     ("a version 4 decision", |a| {
@@ -115,7 +115,7 @@ const DAMAGES: [(&str, Damage); 16] = [
     ("no place in the log", |a| a.seq = 0),
     ("no hash", |a| a.record_hash.clear()),
     ("an uppercase hash", |a| {
-        a.record_hash.make_ascii_uppercase()
+        a.record_hash.make_ascii_uppercase();
     }),
 ];
 

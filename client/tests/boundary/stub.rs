@@ -16,15 +16,12 @@ use admit_proto::v1::{
 use http_body_util::BodyExt as _;
 use prost_types::Timestamp;
 use tokio::net::{TcpListener, UnixListener};
-use tokio_stream::{
-    Stream, StreamExt as _,
-    wrappers::{TcpListenerStream, UnixListenerStream},
-};
+use tokio_stream::{Stream, StreamExt as _, wrappers::UnixListenerStream};
 use tonic::{
     Request, Response, Status,
     body::Body,
     codegen::http,
-    transport::{Server, ServerTlsConfig},
+    transport::{Server, ServerTlsConfig, server::TcpIncoming},
 };
 use tower::util::MapResponseLayer;
 
@@ -41,6 +38,12 @@ type Admit = Box<dyn Fn(&AdmitRequest) -> Result<AdmitResponse, Status> + Send +
 type Judge =
     Box<dyn Fn(&CheckEvidenceRequest) -> Result<CheckEvidenceResponse, Status> + Send + Sync>;
 type Events = Box<dyn Fn() -> Vec<Result<WatchPolicyResponse, Status>> + Send + Sync>;
+
+/// Connections whose answers go out at once: else each would wait for the acknowledgment of the one
+/// before.
+fn at_once(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
+}
 
 /// What the server does.
 pub(crate) struct Script {
@@ -109,7 +112,7 @@ impl Script {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let server = Server::builder();
-        let incoming = TcpListenerStream::new(listener);
+        let incoming = at_once(listener);
         (endpoint, self.serve(server, incoming).await)
     }
 
@@ -118,7 +121,7 @@ impl Script {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = Server::builder().tls_config(tls).unwrap();
-        let incoming = TcpListenerStream::new(listener);
+        let incoming = at_once(listener);
         (port, self.serve(server, incoming).await)
     }
 
