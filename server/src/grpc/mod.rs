@@ -13,6 +13,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -182,8 +183,11 @@ pub async fn serve(
         .register_encoded_file_descriptor_set(admit_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let admission = AdmissionServiceServer::new(admission::Admission::new(store.clone(), trail))
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    // No permit is issued yet, so none is known.
+    let verify: admission::VerifyPermit = Arc::new(|_| None);
+    let admission = admission::Admission::new(store.clone(), trail, verify);
+    let admission =
+        AdmissionServiceServer::new(admission).max_decoding_message_size(REQUEST_BYTES_MAX);
     let policy = PolicyServiceServer::new(policy::PolicyView::new(store, stop.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let routes = Routes::new(admission)
