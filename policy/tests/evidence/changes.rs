@@ -8,7 +8,7 @@ use admit_policy::{
     facts::Lane,
 };
 
-use crate::{CANARY, Handed, ISSUED, LIFE_S, at, digest, pair, seen};
+use super::base::{CANARY, Handed, ISSUED, LIFE_S, at, digest, pair, seen};
 
 /// A change, by its name, and the codes that it leads to.
 type Change = (&'static str, fn(&mut Handed), &'static [&'static str]);

@@ -7,7 +7,7 @@ use admit_policy::{
     facts::Lane,
 };
 
-use crate::{CANARY, Handed};
+use crate::base::{CANARY, Handed};
 
 type Judged = Vec<(&'static str, bool)>;
 
