@@ -4,6 +4,7 @@
 //! and any that holds a secret; keys and credentials are in files of their own.
 
 mod invalid;
+mod permit;
 mod trail;
 
 use std::{
@@ -18,8 +19,11 @@ use admit_policy::{Terms, facts::EndpointScope, secret};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 pub use self::invalid::InvalidText;
-use self::trail::{RawAudit, RawExport};
-use crate::{audit::LogConfig, export::ExportConfig, store::StoreConfig};
+use self::{
+    permit::RawPermit,
+    trail::{RawAudit, RawExport},
+};
+use crate::{audit::LogConfig, export::ExportConfig, permit::PermitConfig, store::StoreConfig};
 
 /// The built-in configuration, in force when no other is given.
 pub const BUILT_IN: &str = include_str!("../../deploy/admitd.toml");
@@ -48,6 +52,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// What the audit log needs to know.
     pub audit: LogConfig,
+    /// What permits need to know.
+    pub permit: PermitConfig,
     /// Where the spans go, if anywhere.
     pub export: Option<ExportConfig>,
     /// Whether the daemon's own diagnostics go there too.
@@ -103,6 +109,8 @@ struct Raw {
     listen: RawListen,
     #[serde(default)]
     audit: RawAudit,
+    #[serde(default)]
+    permit: RawPermit,
     #[serde(default)]
     export: RawExport,
     #[serde(default)]
@@ -264,6 +272,7 @@ impl Config {
             unix,
             metrics: raw.listen.metrics,
             audit: raw.audit.config()?,
+            permit: raw.permit.config()?,
             exports_diagnostics: raw.export.diagnostics,
             export: raw.export.config()?,
         })
@@ -380,6 +389,24 @@ mod tests {
             assert!(good.map(parse).iter().all(Result::is_ok), "{key}");
             assert!(bad.map(parse).iter().all(Result::is_err), "{key}");
         }
+        for (key, good, bad) in [
+            ("lifetime", ["1s", "10m"], ["999ms", "601s"]),
+            ("rotate_after", ["2d", "1y"], ["59m", "2y"]),
+            ("verify_for", ["1d", "1500d"], ["23h", "1501d"]),
+        ] {
+            let parse = |value: &str| Config::parse(&format!("[permit]\n{key} = \"{value}\"\n"));
+            assert!(good.map(parse).iter().all(Result::is_ok), "{key}");
+            assert!(bad.map(parse).iter().all(Result::is_err), "{key}");
+        }
+        let keys = |rotate_after: &str, verify_for: &str| {
+            Config::parse(&format!(
+                "[permit]\nrotate_after = \"{rotate_after}\"\nverify_for = \"{verify_for}\"\n"
+            ))
+        };
+        assert!(keys("1h", "50h").is_ok());
+        assert!(keys("1h", "51h").is_err());
+        assert!(keys("1y", "10y").is_ok());
+        assert!(keys("1y", "11y").is_err());
         let classes = |count: usize| {
             let lines: Vec<String> = (0..count).map(|n| format!("c{n} = []\n")).collect();
             Config::parse(&format!("[network_classes]\n{}", lines.concat()))

@@ -2,7 +2,9 @@
 //!
 //! - [`config`]: the one configuration file
 //! - [`store`]: the policy in force, kept by one writer
+//! - [`key_file`]: files of keys
 //! - [`audit`]: the audit trail, kept by one writer
+//! - [`permit`]: the keys of permits, and what a permit states
 //! - [`wire`]: messages ⇄ domain values
 //! - [`grpc`]: the services and their listeners
 //! - [`export`]: the log as spans
@@ -20,7 +22,9 @@ pub mod command;
 pub mod config;
 pub mod export;
 pub mod grpc;
+pub mod key_file;
 pub mod operations;
+pub mod permit;
 pub mod report;
 pub mod store;
 pub mod wire;

@@ -11,7 +11,9 @@ use std::{
 use admit_server::{
     command::{
         audit::{self, Audit, Outcome},
-        demo, schema, serve, validate,
+        demo,
+        permit::{self, Permit},
+        schema, serve, validate,
     },
     config::Config,
     export::{diagnostics::DiagnosticsGuard, otlp_layer},
@@ -64,6 +66,9 @@ enum Command {
     /// Checks, shows, follows and replays the audit log, and sends it again.
     #[command(subcommand)]
     Audit(Audit),
+    /// Renews the keys of permits.
+    #[command(subcommand)]
+    Permit(Permit),
     /// Shows the whole product at work on an example policy: nothing to prepare, nothing left behind.
     Demo,
 }
@@ -143,6 +148,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 Outcome::Good => ExitCode::SUCCESS,
                 Outcome::Bad => ExitCode::from(1),
             })
+        }
+        Command::Permit(command) => {
+            permit::run(&command, &mut anstream::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Demo => {
             runtime()?.block_on(async {

@@ -3,64 +3,24 @@
 //! Both are made on the first start, readable by their owner only (0600). Deliberately absent: any
 //! way to print a private key.
 
-use std::{
-    fmt, fs, io,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::{fmt, io, path::Path};
 
 use admit_policy::Digest;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::{
     hmac,
     rand::{SecureRandom as _, SystemRandom},
     signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey},
 };
 
-use super::private::replace;
+pub use crate::key_file::{KEY_FILE_BYTES_MAX, KeyError};
+use crate::key_file::{PRIVATE_KEY_FORM, from_pem, read_private, to_pem, write_private};
 
 /// The file of the signing key, within the audit directory.
 pub const SIGNING_KEY_FILE: &str = "signing-key.pem";
 /// The file of the key behind every `hmac:`, within the audit directory.
 pub const NAMES_KEY_FILE: &str = "names-key";
-/// Largest file of a key, in bytes.
-pub const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
 
-const PEM_START: &str = "-----BEGIN PRIVATE KEY-----";
-const PEM_END: &str = "-----END PRIVATE KEY-----";
 const NAMES_KEY_BYTES: usize = 32;
-/// Access for others than the owner.
-const OTHERS_MODE: u32 = 0o077;
-
-/// Why a key is not to be had.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The file cannot be read or made.
-    #[error("the key file `{}` cannot be used", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Others than the owner may use the file.
-    #[error("the key file `{}` may be read by others than its owner; `chmod 600` it", path.display())]
-    OpenToOthers {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It is not a key of the form that is needed.
-    #[error("the key file `{}` is not {form}", path.display())]
-    Form {
-        /// The file.
-        path: PathBuf,
-        /// What it has to be.
-        form: &'static str,
-    },
-    /// The system gives no random bytes.
-    #[error("the system gives no random bytes")]
-    Random,
-}
 
 /// Signs checkpoints.
 pub struct SigningKey {
@@ -85,8 +45,7 @@ impl SigningKey {
         }
         let key =
             Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| KeyError::Random)?;
-        let body = STANDARD.encode(key.as_ref());
-        let pem = format!("{PEM_START}\n{body}\n{PEM_END}\n");
+        let pem = to_pem(key.as_ref());
         write_private(path, pem.as_bytes())?;
         Self::parse(path, &pem)
     }
@@ -107,18 +66,12 @@ impl SigningKey {
     }
 
     fn parse(path: &Path, pem: &str) -> Result<Self, KeyError> {
-        let form = || KeyError::Form {
-            path: path.into(),
-            form: "an Ed25519 private key in PKCS#8 PEM",
-        };
-        let body = pem
-            .trim()
-            .strip_prefix(PEM_START)
-            .and_then(|rest| rest.strip_suffix(PEM_END))
-            .ok_or_else(form)?;
-        let body: String = body.split_ascii_whitespace().collect();
-        let der = STANDARD.decode(body).map_err(|_| form())?;
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(|_| form())?;
+        let pair = from_pem(pem)
+            .and_then(|der| Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).ok())
+            .ok_or_else(|| KeyError::Form {
+                path: path.into(),
+                form: PRIVATE_KEY_FORM,
+            })?;
         Ok(Self { pair })
     }
 
@@ -223,34 +176,6 @@ impl NamesKey {
     }
 }
 
-/// The text of a private file; `None` if there is none.
-fn read_private(path: &Path) -> Result<Option<String>, KeyError> {
-    let file = |source| KeyError::File {
-        path: path.into(),
-        source,
-    };
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(file(error)),
-    };
-    if metadata.permissions().mode() & OTHERS_MODE != 0 {
-        return Err(KeyError::OpenToOthers { path: path.into() });
-    }
-    if metadata.len() > KEY_FILE_BYTES_MAX {
-        return Err(file(io::ErrorKind::FileTooLarge.into()));
-    }
-    fs::read_to_string(path).map(Some).map_err(file)
-}
-
-/// Makes a private file in one step: it is there whole, or not at all.
-fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
-    replace(path, bytes).map_err(|source| KeyError::File {
-        path: path.into(),
-        source,
-    })
-}
-
 /// The bytes as lowercase hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
@@ -278,6 +203,8 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
     use super::*;
 
     #[test]

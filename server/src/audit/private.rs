@@ -1,4 +1,5 @@
 //! Files and folders of the audit directory: for their owner only, and durable under their names.
+//! Those of permit keys are made in the same way.
 //!
 //! Deliberately absent: what stands in them.
 
@@ -20,7 +21,7 @@ pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
 
 /// Makes a folder within the audit directory, unless it is there. The audit directory itself is not
 /// made again: this process has not locked that one.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     make(folder, &mut DirBuilder::new())
 }
 

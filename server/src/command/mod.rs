@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod demo;
+pub mod permit;
 pub mod schema;
 pub mod serve;
 pub mod validate;

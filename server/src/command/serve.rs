@@ -15,6 +15,7 @@ use crate::{
     export::{self, ExportError, Exporter},
     grpc::{self, Listeners, ServeError},
     operations::Operations,
+    permit::{DirectoryError, Keyring, KeyringFollower},
     store::{Store, Writer},
 };
 
@@ -30,6 +31,9 @@ pub enum StartError {
     /// The audit log cannot be opened.
     #[error("nothing could be recorded, and so nothing is served")]
     Audit(#[from] OpenError),
+    /// The keys of permits cannot be used.
+    #[error("no permit could be signed, and so nothing is served")]
+    Permit(#[from] DirectoryError),
     /// Spans cannot be exported as they are configured to be.
     #[error("the export of the audit log cannot be started")]
     Export(#[from] ExportError),
@@ -50,6 +54,8 @@ pub struct Daemon {
     stop: channel::Sender<bool>,
     serving: JoinHandle<Result<(), ServeError>>,
     operations: Option<JoinHandle<io::Result<()>>>,
+    /// Permit keys are rotated as long as this lives.
+    _keys: KeyringFollower,
     /// The policy is read as long as this lives.
     _writer: Writer,
     /// Spans go out as long as this lives; dropped before the writer that it records through.
@@ -69,6 +75,7 @@ impl Daemon {
         let metrics = TrailMetrics::register(&mut registry);
         // The log is opened before anything listens: who sees the daemon listen can be answered.
         let (trail, trail_writer) = Trail::open(config.audit.clone(), metrics)?;
+        let (keyring, keys) = Keyring::open(&config.permit, &config.audit.dir)?;
         let exporter = config
             .export
             .clone()
@@ -93,8 +100,9 @@ impl Daemon {
         Ok(Self {
             tcp_address,
             stop,
-            serving: tokio::spawn(grpc::serve(listeners, store, trail, stopping)),
+            serving: tokio::spawn(grpc::serve(listeners, store, trail, keyring, stopping)),
             operations,
+            _keys: keys,
             _writer: writer,
             _exporter: exporter,
             _trail_writer: trail_writer,

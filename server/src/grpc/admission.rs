@@ -19,35 +19,28 @@ use crate::{
         record::{Entry, Trace},
     },
     clock,
+    permit::{Keyring, claims::claims, verified},
     store::Store,
-    wire::{
-        answer,
-        evidence::{self, VerifiedPermit},
-        request::launch,
-        trace::trace,
-    },
+    wire::{answer, evidence, request::launch, trace::trace},
 };
 
 /// Answers launches from the policy in force.
 pub(super) struct Admission {
     store: Store,
     trail: Trail,
+    keyring: Keyring,
     /// The names that stand in the log in clear while no policy has been read.
     names_unread: Names,
-    verify: VerifyPermit,
 }
 
-/// What a permit states, if this server signed it.
-pub(super) type VerifyPermit = Arc<dyn Fn(&str) -> Option<VerifiedPermit> + Send + Sync>;
-
 impl Admission {
-    pub(super) fn new(store: Store, trail: Trail, verify: VerifyPermit) -> Self {
+    pub(super) fn new(store: Store, trail: Trail, keyring: Keyring) -> Self {
         let names_unread = Names::of(None, trail.names_key().clone());
         Self {
             store,
             trail,
+            keyring,
             names_unread,
-            verify,
         }
     }
 }
@@ -64,6 +57,8 @@ impl AdmissionService for Admission {
         let dry_run = request.dry_run;
         let launch = launch(request).map_err(|violations| failure::request_invalid(&violations))?;
         let asked = Asked {
+            // The bytes do not outlive the observation.
+            case_config: launch.case_config.as_deref().map(Digest::of),
             facts: launch.observe(),
             dry_run,
             trace,
@@ -75,7 +70,8 @@ impl AdmissionService for Admission {
             // is not given: the launch is decided again, under the policy of now.
             let is_overtaken = answer.policy != self.policy() && answer.is_allowed();
             if !is_overtaken {
-                return Ok(Response::new(answer::response(answer)));
+                let permit = self.permit(&asked, &answer)?;
+                return Ok(Response::new(answer::response(answer, permit)));
             }
         }
     }
@@ -96,6 +92,8 @@ impl AdmissionService for Admission {
 /// What was asked.
 struct Asked {
     facts: Facts,
+    /// SHA-256 of the bytes of Case's config.
+    case_config: Option<Digest>,
     dry_run: bool,
     trace: Option<Trace>,
     since: Instant,
@@ -117,7 +115,8 @@ impl Admission {
         since: Instant,
     ) -> Result<evidence::Judged, Status> {
         let at = clock::now().ok_or_else(failure::clock_unusable)?;
-        let (decision_id, permit) = match (self.verify)(&handed.permit) {
+        let verified = self.keyring.verify(&handed.permit).ok();
+        let (decision_id, permit) = match verified.and_then(verified::verified) {
             None => (None, Permit::Invalid),
             Some(verified) => (Some(verified.decision_id), Permit::Valid(verified.facts)),
         };
@@ -151,6 +150,27 @@ impl Admission {
             stream_id: self.trail.stream_id().to_owned(),
             recorded,
         })
+    }
+
+    /// The permit of an answer that has one. It states the record, and so is signed after it.
+    fn permit(&self, asked: &Asked, answer: &answer::Decided) -> Result<Option<String>, Status> {
+        if !answer.has_permit() {
+            return Ok(None);
+        }
+        claims(
+            answer,
+            &asked.facts,
+            asked.case_config,
+            self.keyring.lifetime(),
+        )
+        .and_then(|claims| {
+            let signed = self.keyring.sign(&claims);
+            signed
+                .inspect_err(|fault| tracing::error!("a permit cannot be signed: {fault}"))
+                .ok()
+        })
+        .map(Some)
+        .ok_or_else(failure::permit_unavailable)
     }
 
     /// Decides under the policy in force, and records the decision.

@@ -53,6 +53,17 @@ pub(super) fn audit_unavailable() -> Status {
     )
 }
 
+/// The permit could not be signed, and so the answer is not given.
+pub(super) fn permit_unavailable() -> Status {
+    let message = "the permit could not be signed, and so the answer is not given";
+    failure(
+        Code::Unavailable,
+        "PERMIT_UNAVAILABLE",
+        message,
+        ErrorDetails::new(),
+    )
+}
+
 /// All places for watchers are taken.
 pub(super) fn too_many_watchers() -> Status {
     let message = "too many watches are open";

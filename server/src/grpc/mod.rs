@@ -13,7 +13,6 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -28,7 +27,7 @@ use tokio::{
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::{service::Routes, transport::Server};
 
-use crate::{audit::Trail, config::Config, store::Store};
+use crate::{audit::Trail, config::Config, permit::Keyring, store::Store};
 
 /// Largest request, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
@@ -166,6 +165,7 @@ pub async fn serve(
     listeners: Listeners,
     mut store: Store,
     trail: Trail,
+    keyring: Keyring,
     stop: Stop,
 ) -> Result<(), ServeError> {
     // The health service starts as serving; it is told otherwise before anybody can ask.
@@ -183,12 +183,10 @@ pub async fn serve(
         .register_encoded_file_descriptor_set(admit_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    // No permit is issued yet, so none is known.
-    let verify: admission::VerifyPermit = Arc::new(|_| None);
-    let admission = admission::Admission::new(store.clone(), trail, verify);
+    let admission = admission::Admission::new(store.clone(), trail, keyring.clone());
     let admission =
         AdmissionServiceServer::new(admission).max_decoding_message_size(REQUEST_BYTES_MAX);
-    let policy = PolicyServiceServer::new(policy::PolicyView::new(store, stop.clone()))
+    let policy = PolicyServiceServer::new(policy::PolicyView::new(store, keyring, stop.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let routes = Routes::new(admission)
         .add_service(policy)

@@ -1,4 +1,4 @@
-//! `PolicyService`: the policy in force, and its changes.
+//! `PolicyService`: the policy in force, its changes, and the keys of permits.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 use super::{Stop, failure, stopped};
 use crate::{
     clock,
+    permit::Keyring,
     store::{Loaded, Store},
     wire::{
         policy::{pair_changed, policy, policy_changed},
@@ -31,14 +32,16 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Shows the policy in force.
 pub(super) struct PolicyView {
     store: Store,
+    keyring: Keyring,
     stop: Stop,
     places: Arc<Semaphore>,
 }
 
 impl PolicyView {
-    pub(super) fn new(store: Store, stop: Stop) -> Self {
+    pub(super) fn new(store: Store, keyring: Keyring, stop: Stop) -> Self {
         Self {
             store,
+            keyring,
             stop,
             places: Arc::new(Semaphore::new(WATCHERS_MAX)),
         }
@@ -65,7 +68,9 @@ impl PolicyService for PolicyView {
         &self,
         _: Request<GetPermitKeysRequest>,
     ) -> Result<Response<GetPermitKeysResponse>, Status> {
-        Err(Status::unimplemented("there are no permits yet"))
+        Ok(Response::new(GetPermitKeysResponse {
+            jwks: self.keyring.jwks(),
+        }))
     }
 
     type WatchPolicyStream =

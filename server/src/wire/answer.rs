@@ -37,11 +37,17 @@ impl Decided {
             Verdict::Deny(_) => false,
         }
     }
+
+    /// Whether the answer has a permit: it allows, and something may be started on it.
+    #[must_use]
+    pub fn has_permit(&self) -> bool {
+        self.is_allowed() && !self.dry_run
+    }
 }
 
-/// The answer to a launch.
+/// The answer to a launch, with its permit where it has one.
 #[must_use]
-pub fn response(decided: Decided) -> v1::AdmitResponse {
+pub fn response(decided: Decided, permit: Option<String>) -> v1::AdmitResponse {
     let (verdict, reasons) = match decided.decision.verdict {
         Verdict::Allow => (v1::Verdict::Allow, Vec::new()),
         Verdict::Deny(reasons) => (v1::Verdict::Deny, reasons.iter().map(reason).collect()),
@@ -65,7 +71,7 @@ pub fn response(decided: Decided) -> v1::AdmitResponse {
         stream_id: decided.stream_id,
         seq: decided.recorded.seq,
         record_hash: decided.recorded.hash,
-        permit: String::new(),
+        permit: permit.unwrap_or_default(),
     }
 }
 

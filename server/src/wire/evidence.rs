@@ -6,7 +6,7 @@ use admit_policy::{
     bounds::Bound,
     evidence::{
         ChangeState, ConfigStates, EvidenceReason, EvidenceScan, EvidenceTarget, FakeRun,
-        FinishedRun, OBSERVED_MAX, ObservationSource, ObservationState, ObservedModel, PermitFacts,
+        FinishedRun, OBSERVED_MAX, ObservationSource, ObservationState, ObservedModel,
         PipelineOutcome, Report,
     },
 };
@@ -31,15 +31,6 @@ pub struct Handed {
     pub permit: String,
     /// Everything else.
     pub run: FinishedRun,
-}
-
-/// A permit that this server signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedPermit {
-    /// The decision that it states.
-    pub decision_id: uuid::Uuid,
-    /// What the checks need of it.
-    pub facts: PermitFacts,
 }
 
 /// Evidence that was judged. The verdict was recorded: there is no answer without a receipt.
