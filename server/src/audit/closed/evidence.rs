@@ -243,6 +243,3 @@ fn digest(name: &'static str, recorded: Option<&str>) -> Result<Option<Digest>, 
     }
     Ok(Some(names::open_digest(text, &BTreeMap::new())))
 }
-
-#[cfg(test)]
-mod tests;
