@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use admit_policy::{Code, FindingCode};
+use admit_policy::{Code, EvidenceCode, FindingCode};
 
 /// Most lines of a source file; a longer one has more than one owner.
 const FILE_LINES_MAX: usize = 430;
@@ -91,6 +91,27 @@ fn the_documentation_lists_every_finding_in_order() {
 }
 
 #[test]
+fn the_documentation_lists_every_code_of_evidence_in_order() {
+    let rows: String = EvidenceCode::ALL
+        .iter()
+        .map(|code| {
+            format!(
+                "| `{}` | {} | {} |\n",
+                code.as_str(),
+                code.rejects(),
+                code.help()
+            )
+        })
+        .collect();
+    let table = format!("| code | rejects when | how to mend it |\n| --- | --- | --- |\n{rows}");
+    assert_eq!(
+        marked(&read("docs/evidence.md"), "evidence codes"),
+        table,
+        "the table has to read:\n{table}"
+    );
+}
+
+#[test]
 fn the_readme_is_short() {
     let lines = read("README.md").lines().count();
     assert!(lines < README_LINES_MAX, "the README has {lines} lines");
@@ -160,9 +181,17 @@ fn the_policy_core_stays_pure() {
 }
 
 #[test]
-fn allow_is_made_in_one_expression() {
+fn allow_and_accepted_are_each_made_in_one_expression() {
+    for name in ["Verdict::Allow", "EvidenceVerdict::Accepted"] {
+        let places = made("policy/src", name);
+        assert_eq!(places.len(), 1, "{places:#?}");
+    }
+}
+
+/// The lines of product code below `folder` that make a value of this name.
+fn made(folder: &str, name: &str) -> Vec<String> {
     let mut places = Vec::new();
-    for path in files("policy/src", &[".rs"]) {
+    for path in files(folder, &[".rs"]) {
         let text = fs::read_to_string(&path).unwrap();
         let product = text.split("#[cfg(test)]").next().unwrap().to_owned();
         for line in product
@@ -171,7 +200,7 @@ fn allow_is_made_in_one_expression() {
         {
             // A pattern is followed by `=>`, `)` or `|`; anything else makes a value.
             for (_, rest) in line
-                .match_indices("Verdict::Allow")
+                .match_indices(name)
                 .map(|(at, name)| line.split_at(at + name.len()))
             {
                 let rest = rest.trim_start();
@@ -181,7 +210,7 @@ fn allow_is_made_in_one_expression() {
             }
         }
     }
-    assert_eq!(places.len(), 1, "{places:#?}");
+    places
 }
 
 #[test]
