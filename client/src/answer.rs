@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use admit_permit::is_plausible;
 use admit_policy::{Digest, Timestamp};
 use admit_proto::v1::{AdmissionStatus, AdmitRequest, AdmitResponse, Lane, Place, Reason, Verdict};
 use prost_types::Timestamp as WireTimestamp;
@@ -35,6 +36,7 @@ pub enum Answer {
 #[must_use]
 pub struct Allowed {
     stamp: Stamp,
+    permit: Option<String>,
 }
 
 /// A well-formed DENY.
@@ -112,6 +114,15 @@ macro_rules! stamp_accessors {
 
 stamp_accessors!(Allowed, Denied);
 
+impl Allowed {
+    /// The permit, which states this ALLOW to whoever has the keys; `None` for a dry run and only then.
+    /// Its form is that of a permit; its signature was not verified.
+    #[must_use]
+    pub fn permit(&self) -> Option<&str> {
+        self.permit.as_deref()
+    }
+}
+
 impl Denied {
     /// Every reason, never empty; the first is the primary one. The texts are safe to show.
     #[must_use]
@@ -135,10 +146,14 @@ impl Answer {
             // INVARIANT: the one place where `Allowed` is made.
             Ok(Verdict::Allow) => {
                 verify_allow(asked, lane, status.ok(), &stamp, &response.reasons)?;
-                Ok(Self::Allowed(Allowed { stamp }))
+                let permit = permit_of_allow(asked, response.permit)?;
+                Ok(Self::Allowed(Allowed { stamp, permit }))
             }
             Ok(Verdict::Deny) => {
                 verify_denied_status(lane, status.ok())?;
+                if !response.permit.is_empty() {
+                    return Err(AskError::Malformed("it denies and has a permit"));
+                }
                 Ok(Self::Denied(Denied {
                     stamp,
                     reasons: verify_reasons(response.reasons)?,
@@ -220,6 +235,16 @@ fn verify_allow(
         }
     }
     Ok(())
+}
+
+/// The permit of an ALLOW, which is there unless nothing is to be started on it.
+fn permit_of_allow(asked: &AdmitRequest, permit: String) -> Result<Option<String>, AskError> {
+    match (asked.dry_run, permit.is_empty()) {
+        (true, true) => Ok(None),
+        (true, false) => Err(AskError::Malformed("it is for a dry run and has a permit")),
+        (false, _) if is_plausible(&permit) => Ok(Some(permit)),
+        (false, _) => Err(AskError::Malformed("it allows without a permit")),
+    }
 }
 
 fn verify_denied_status(lane: Lane, status: Option<AdmissionStatus>) -> Result<(), AskError> {

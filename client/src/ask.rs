@@ -5,8 +5,9 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use admit_permit::KeySet;
 use admit_proto::v1::{
-    AdmitRequest, GetPolicyRequest, Policy, WatchPolicyRequest,
+    AdmitRequest, GetPermitKeysRequest, GetPolicyRequest, Policy, WatchPolicyRequest,
     admission_service_client::AdmissionServiceClient, policy_service_client::PolicyServiceClient,
 };
 use hyper_util::rt::TokioIo;
@@ -111,6 +112,21 @@ impl Client {
             .policy
             .ok_or(AskError::Malformed("it has no policy"))
             .and_then(policy::verified)
+    }
+
+    /// The keys that permits are verified with.
+    ///
+    /// # Errors
+    ///
+    /// Whenever there is no well-formed set of keys within the deadline.
+    pub async fn permit_keys(&mut self) -> Result<KeySet, AskError> {
+        let mut service =
+            PolicyServiceClient::new(self.channel()?).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let mut asked = tonic::Request::new(GetPermitKeysRequest {});
+        asked.set_timeout(self.deadline);
+        let response = self.within(service.get_permit_keys(asked)).await?;
+        KeySet::parse(&response.jwks)
+            .map_err(|_| AskError::Malformed("its keys are not a JWK Set of Ed25519 public keys"))
     }
 
     /// Follows the policy. The deadline holds until the stream is open.

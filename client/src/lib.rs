@@ -22,6 +22,7 @@ mod policy;
 mod shown;
 pub mod watch;
 
+pub use admit_permit as permit;
 pub use answer::{Allowed, Answer, Denied, Record};
 pub use ask::Client;
 pub use endpoint::{Endpoint, EndpointError};

@@ -2,6 +2,7 @@
 
 use std::{os::unix::fs::chown, time::Duration};
 
+use admit_permit::key_set::KEYS_MAX;
 use admit_server::permit::directory::{self, ENTRIES_MAX};
 
 use super::*;
@@ -23,6 +24,13 @@ fn with_folder() -> Scene {
 fn make(scene: &Scene, age_days: i64) -> String {
     let created = now() - age_days * DAY_SECONDS;
     directory::make(&scene.keys(), &[], created).unwrap()
+}
+
+/// The content of a file, with spaces behind it.
+fn padded(path: &Path, length: usize) -> Vec<u8> {
+    let mut content = fs::read(path).unwrap();
+    content.resize(length, b' ');
+    content
 }
 
 /// What a daemon says that refuses to start.
@@ -134,7 +142,7 @@ async fn keys_that_cannot_be_trusted_are_refused_at_the_start() {
             &public,
             contents(&scene.keys().join(format!("{other}.json"))),
         ),
-        (&public, vec![b' '; 16 * 1024 + 1]),
+        (&public, padded(&public, 16 * 1024 + 1)),
     ] {
         let right = contents(path);
         fs::write(path, wrong).unwrap();
@@ -147,6 +155,7 @@ async fn keys_that_cannot_be_trusted_are_refused_at_the_start() {
     let said = refusal(&scene).await;
     assert!(said.contains("lacks the `.json` beside it"), "{said}");
     fs::rename(&aside, &public).unwrap();
+    fs::write(&public, padded(&public, 16 * 1024)).unwrap();
     drop(scene.daemon().await);
 }
 
@@ -214,6 +223,21 @@ fn a_superseded_key_is_kept_for_just_so_long() {
     assert_eq!(tidied(3599), [new.clone(), old]);
     assert_eq!(tidied(3600), std::slice::from_ref(&new));
     assert_eq!(names(&scene.keys(), ".json"), [new]);
+}
+
+#[tokio::test]
+async fn only_so_many_keys_are_shown() {
+    let scene = with_folder();
+    let mut made: Vec<String> = (1..=KEYS_MAX + 1)
+        .map(|at| {
+            let created = now() - 100 + i64::try_from(at).unwrap();
+            directory::make(&scene.keys(), &[], created).unwrap()
+        })
+        .collect();
+    made.reverse();
+    let mut daemon = scene.daemon().await;
+    daemon.logged("more permit keys than can be shown").await;
+    assert_eq!(kids(&daemon).await, made[..KEYS_MAX]);
 }
 
 #[test]

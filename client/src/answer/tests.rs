@@ -2,6 +2,7 @@
 
 use super::*;
 
+const PERMIT: &str = "eyJ0eXAiOiJhIn0.eyJpc3MiOiJhIn0.c2ln_-";
 const ID: &str = "0197f0a4-5c00-7abc-8def-0123456789ab";
 
 fn asked(lane: Lane) -> AdmitRequest {
@@ -30,7 +31,7 @@ fn allow(lane: Lane) -> AdmitResponse {
         stream_id: ID.into(),
         seq: 1,
         record_hash: "0b".repeat(32),
-        permit: String::new(),
+        permit: PERMIT.into(),
     }
 }
 
@@ -39,6 +40,7 @@ fn deny() -> AdmitResponse {
         verdict: Verdict::Deny.into(),
         reasons: vec![reason("policy-stale")],
         case_model_admission_status: AdmissionStatus::NotAdmitted.into(),
+        permit: String::new(),
         ..allow(Lane::Real)
     }
 }
@@ -69,6 +71,7 @@ fn a_well_formed_allow_is_allowed() {
         assert_eq!(allowed.decision_id(), ID);
         assert_eq!(allowed.policy_digest(), Digest::parse(&"0a".repeat(32)));
         assert!(!allowed.dry_run());
+        assert_eq!(allowed.permit(), Some(PERMIT));
     }
 }
 
@@ -214,6 +217,47 @@ fn an_allow_has_to_fit_its_request() {
         (dry, allow(Lane::Real)),
     ] {
         let answer = Answer::verify(&asked, response);
+        assert!(matches!(answer, Err(AskError::Malformed(_))), "{answer:?}");
+    }
+}
+
+#[test]
+fn an_allow_has_a_permit_unless_nothing_is_started() {
+    let with = |response: AdmitResponse, dry_run, permit: &str| {
+        let asked = AdmitRequest {
+            dry_run,
+            ..asked(Lane::Real)
+        };
+        let response = AdmitResponse {
+            dry_run,
+            permit: permit.into(),
+            ..response
+        };
+        Answer::verify(&asked, response)
+    };
+    let longest = "a".repeat(4096);
+    for permit in [PERMIT, &longest] {
+        let Ok(Answer::Allowed(allowed)) = with(allow(Lane::Real), false, permit) else {
+            panic!("{permit}")
+        };
+        assert_eq!(allowed.permit(), Some(permit));
+    }
+    let Ok(Answer::Allowed(dry)) = with(allow(Lane::Real), true, "") else {
+        panic!("a dry run")
+    };
+    assert_eq!(dry.permit(), None);
+    assert!(matches!(with(deny(), true, ""), Ok(Answer::Denied(_))));
+    for (response, dry_run, permit) in [
+        (allow(Lane::Real), false, ""),
+        (allow(Lane::Real), false, "a b"),
+        (allow(Lane::Real), false, "a+b"),
+        (allow(Lane::Real), false, "a\n"),
+        (allow(Lane::Real), false, &format!("{longest}a")),
+        (allow(Lane::Real), true, PERMIT),
+        (deny(), false, PERMIT),
+        (deny(), true, PERMIT),
+    ] {
+        let answer = with(response, dry_run, permit);
         assert!(matches!(answer, Err(AskError::Malformed(_))), "{answer:?}");
     }
 }

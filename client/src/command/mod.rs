@@ -4,12 +4,13 @@
 
 mod check;
 mod health;
+mod permit;
 mod policy;
 mod render;
 mod watch;
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     io::{self, Write as _},
     process::ExitCode,
     time::Duration,
@@ -22,9 +23,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::
 /// What the command ends in. The codes are fixed: scripts depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Allowed, serving, or shown.
+    /// Allowed, serving, valid, or shown.
     Yes,
-    /// Denied, or not serving.
+    /// Denied, not serving, or not valid.
     No,
     /// The command line cannot be used.
     Usage,
@@ -56,12 +57,12 @@ impl Outcome {
     fn meaning(self) -> &'static str {
         match self {
             Self::Yes => {
-                "allowed, serving, or shown; under `check` nothing but an ALLOW, help neither"
+                "allowed, serving, valid, or shown; under `check` nothing but an ALLOW, help neither"
             }
-            Self::No => "denied, or not serving",
+            Self::No => "denied, not serving, or not valid",
             Self::Usage => "the command line cannot be used; nothing was asked",
             Self::NoAnswer => {
-                "no answer: unreachable, timed out, failed, malformed, or not printable"
+                "no answer: unreachable, timed out, failed, malformed, or not printable; no keys"
             }
             Self::NoFacts => "the facts of the launch could not be gathered; nothing was asked",
         }
@@ -92,6 +93,9 @@ enum Verb {
     Watch(watch::Follow),
     /// Asks whether the server is serving.
     Health(health::Health),
+    /// Verifies a permit, and shows the keys to do it with.
+    #[command(subcommand)]
+    Permit(permit::Permit),
 }
 
 /// The server, and how it is asked.
@@ -185,7 +189,10 @@ fn parse(arguments: &[OsString]) -> Result<Line, clap::Error> {
     let after_help = exit_codes();
     let command = Line::command()
         .after_long_help(after_help.clone())
-        .mut_subcommands(|verb| verb.after_long_help(after_help.clone()));
+        .mut_subcommands(|verb| {
+            verb.after_long_help(after_help.clone())
+                .mut_subcommands(|verb| verb.after_long_help(after_help.clone()))
+        });
     Line::from_arg_matches(&command.try_get_matches_from(arguments)?)
 }
 
@@ -214,12 +221,17 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Outcome {
     }
 }
 
-/// What a command line that starts no command ends in. A script that runs `admit check … && launch`
-/// must not launch because of a stray `--help`.
+/// What a command line that starts no command ends in. A script that runs `admit check … && launch`,
+/// or `admit permit verify … && launch`, must not launch because of a stray `--help`.
 fn outcome_of(kind: ErrorKind, arguments: &[OsString]) -> Outcome {
     let is_help = matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let is_check = arguments.get(1).map(OsString::as_os_str) == Some(OsStr::new("check"));
-    if is_help && !is_check {
+    let word = |at: usize| arguments.get(at).and_then(|word| word.to_str());
+    let is_gate = match word(1) {
+        Some("check") => true,
+        Some("permit") => word(2) == Some("verify"),
+        Some(_) | None => false,
+    };
+    if is_help && !is_gate {
         Outcome::Yes
     } else {
         Outcome::Usage
@@ -236,6 +248,7 @@ fn execute(verb: Verb) -> anyhow::Result<Outcome> {
             Verb::Policy(show) => show.run().await,
             Verb::Watch(follow) => follow.run().await,
             Verb::Health(health) => health.run().await,
+            Verb::Permit(permit) => permit.run().await,
         }
     });
     // A resolver or a file system that hangs must not hold the answer back.
@@ -261,6 +274,8 @@ mod tests {
             "admit policy --json --deadline-ms 50",
             "admit watch --provider p --model m --lane real",
             "admit health --service admit.v1.AdmissionService --server unix:/run/a",
+            "admit permit verify --jwks k.json --host h --run-id r --at 2026-06-01T12:00:00Z -",
+            "admit permit keys --json",
         ] {
             assert!(parse_words(words).is_ok(), "{words}");
         }
@@ -268,6 +283,9 @@ mod tests {
             "admit",
             "admit check",
             "admit check --run-id r1 case run",
+            "admit permit",
+            "admit permit verify",
+            "admit permit verify a b",
             "admit check --run-id r1 --lane other",
             "admit check --run-id r1 --stage 1001",
             "admit check --run-id r1 --target-repository /a --no-target-repository",
@@ -284,7 +302,12 @@ mod tests {
     fn every_exit_code_is_its_own_and_is_in_the_help() {
         let codes: Vec<u8> = Outcome::ALL.into_iter().map(Outcome::code).collect();
         assert_eq!(codes, [0, 1, 2, 3, 4]);
-        for words in ["admit --help", "admit check --help", "admit health --help"] {
+        for words in [
+            "admit --help",
+            "admit check --help",
+            "admit health --help",
+            "admit permit verify --help",
+        ] {
             let help = parse_words(words).unwrap_err().to_string();
             for outcome in Outcome::ALL {
                 assert!(help.contains(outcome.meaning()), "{words}");
@@ -298,6 +321,10 @@ mod tests {
             ("admit check --help", Outcome::Usage),
             ("admit check --run-id r -h", Outcome::Usage),
             ("admit --help", Outcome::Yes),
+            ("admit permit verify --help", Outcome::Usage),
+            ("admit permit verify p -h", Outcome::Usage),
+            ("admit permit keys --help", Outcome::Yes),
+            ("admit permit --help", Outcome::Yes),
             ("admit policy --help", Outcome::Yes),
             ("admit --version", Outcome::Yes),
             ("admit polic", Outcome::Usage),

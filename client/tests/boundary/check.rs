@@ -8,7 +8,7 @@ use tonic::Status;
 
 use crate::{
     scene::{Scene, code, json, run, text},
-    stub::{DECISION_ID, Script, allow, deny},
+    stub::{DECISION_ID, PERMIT, Script, allow, deny},
 };
 
 fn stale() -> Reason {
@@ -54,6 +54,9 @@ async fn an_allow_exits_with_0() {
     assert_eq!(shape["record"]["stream_id"], DECISION_ID);
     assert_eq!(shape["record"]["seq"], 7);
     assert_eq!(shape["record"]["hash"], "0b".repeat(32));
+    assert!(shape["permit"].is_null());
+    let started = run(scene.check(&endpoint, &["--json"])).await;
+    assert_eq!(json(&started)["permit"], PERMIT);
     assert!(out.contains(&format!("7:{}", "0b".repeat(32))), "{out}");
 }
 

@@ -9,6 +9,9 @@ mod check;
 mod library;
 #[cfg(feature = "command")]
 #[cfg(test)]
+mod permit;
+#[cfg(feature = "command")]
+#[cfg(test)]
 mod reading;
 #[cfg(feature = "command")]
 #[cfg(test)]

@@ -23,6 +23,9 @@ use tonic::{Request, Response, Status, transport::Server};
 
 pub(crate) const DECISION_ID: &str = "0197f0a4-5c00-7abc-8def-0123456789ab";
 
+/// What looks like a permit.
+pub(crate) const PERMIT: &str = "eyJ0eXAiOiJhIn0.eyJpc3MiOiJhIn0.c2ln_-";
+
 type Admit = Box<dyn Fn(&AdmitRequest) -> Result<AdmitResponse, Status> + Send + Sync>;
 type Events = Box<dyn Fn() -> Vec<Result<WatchPolicyResponse, Status>> + Send + Sync>;
 
@@ -32,6 +35,8 @@ pub(crate) struct Script {
     pub(crate) admit: Admit,
     /// Whether one launch gets any answer at all.
     pub(crate) hangs: bool,
+    /// The keys of permits; without any, that call fails.
+    pub(crate) jwks: Option<String>,
     /// The policy.
     pub(crate) policy: Option<Policy>,
     /// The events of a watch.
@@ -47,6 +52,7 @@ impl Default for Script {
         Self {
             admit: Box::new(|request| Ok(allow(request))),
             hangs: false,
+            jwks: None,
             policy: Some(Policy::default()),
             events: Box::new(Vec::new),
             ends: false,
@@ -178,7 +184,10 @@ impl PolicyService for Stub {
         &self,
         _: Request<GetPermitKeysRequest>,
     ) -> Result<Response<GetPermitKeysResponse>, Status> {
-        Err(Status::unimplemented("this server has no keys"))
+        match &self.script.jwks {
+            Some(jwks) => Ok(Response::new(GetPermitKeysResponse { jwks: jwks.clone() })),
+            None => Err(Status::unimplemented("this server has no keys")),
+        }
     }
 
     type WatchPolicyStream =
@@ -217,7 +226,11 @@ pub(crate) fn allow(request: &AdmitRequest) -> AdmitResponse {
         stream_id: DECISION_ID.into(),
         seq: 7,
         record_hash: "0b".repeat(32),
-        permit: String::new(),
+        permit: if request.dry_run {
+            String::new()
+        } else {
+            PERMIT.into()
+        },
     }
 }
 
@@ -231,6 +244,7 @@ pub(crate) fn deny(request: &AdmitRequest, reasons: Vec<Reason>) -> AdmitRespons
             Lane::Real | Lane::Unspecified => AdmissionStatus::NotAdmitted,
         }
         .into(),
+        permit: String::new(),
         ..allow(request)
     }
 }

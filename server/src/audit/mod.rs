@@ -16,6 +16,7 @@
 //! bases/<sha256>.json               what decisions were based on, content-addressed
 //! torn/                             what crashes left behind the last line feed
 //! signing-key.pem, names-key        made on the first start, 0600
+//! permit-keys/                      the keys of permits, no part of the log: see `crate::permit`
 //! export-cursor.json                how far a receiver has acknowledged
 //! ```
 //!

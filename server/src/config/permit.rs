@@ -82,3 +82,30 @@ impl RawPermit {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn every_bound_has_two_sides() {
+        for (key, good, bad) in [
+            ("lifetime", ["1s", "10m"], ["999ms", "601s"]),
+            ("rotate_after", ["2d", "1y"], ["59m", "2y"]),
+            ("verify_for", ["1d", "1500d"], ["23h", "1501d"]),
+        ] {
+            let parse = |value: &str| Config::parse(&format!("[permit]\n{key} = \"{value}\"\n"));
+            assert!(good.map(parse).iter().all(Result::is_ok), "{key}");
+            assert!(bad.map(parse).iter().all(Result::is_err), "{key}");
+        }
+        let keys = |rotate_after: &str, verify_for: &str| {
+            Config::parse(&format!(
+                "[permit]\nrotate_after = \"{rotate_after}\"\nverify_for = \"{verify_for}\"\n"
+            ))
+        };
+        assert!(keys("1h", "50h").is_ok());
+        assert!(keys("1h", "51h").is_err());
+        assert!(keys("1y", "10y").is_ok());
+        assert!(keys("1y", "11y").is_err());
+    }
+}

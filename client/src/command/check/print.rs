@@ -31,6 +31,7 @@ struct CheckShape<'a> {
     policy_digest: Option<String>,
     case_model_admission_status: Option<&'static str>,
     record: Option<RecordShape<'a>>,
+    permit: Option<&'a str>,
     reasons: Vec<ReasonShape<'a>>,
     notes: Vec<NoteShape<'a>>,
     error: Option<ErrorShape<'a>>,
@@ -73,6 +74,7 @@ impl<'a> CheckShape<'a> {
             policy_digest: None,
             case_model_admission_status: None,
             record: None,
+            permit: None,
             reasons: Vec::new(),
             notes: Vec::new(),
             error: None,
@@ -104,6 +106,7 @@ impl<'a> CheckShape<'a> {
                 policy_digest: allowed.policy_digest().map(|digest| digest.to_string()),
                 case_model_admission_status: Some(allowed.case_model_admission_status()),
                 record: Some(allowed.record().into()),
+                permit: allowed.permit(),
                 ..Self::asked("allowed", request, notes)
             },
             Answer::Denied(denied) => Self {
