@@ -21,6 +21,8 @@ mod casebook;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "export/certificates.rs"]
 mod certificates;
+#[path = "audit_command/evidence.rs"]
+mod evidence;
 #[path = "audit_command/exporting.rs"]
 mod exporting;
 #[path = "audit_command/forging.rs"]

@@ -11,6 +11,10 @@ mod daemon;
 
 #[path = "canary/documents.rs"]
 mod documents;
+#[path = "canary/evidence.rs"]
+mod evidence;
+#[path = "daemon/finished.rs"]
+mod finished;
 #[path = "canary/launches.rs"]
 mod launches;
 #[path = "canary/receiver.rs"]
@@ -58,6 +62,11 @@ impl Canaries {
         let canary = format!("zq7canary{number:03}x{:03}", 997 - number);
         self.0.push((place.to_owned(), canary.clone()));
         canary
+    }
+
+    /// A text that is there already and must come up nowhere.
+    pub(crate) fn keep(&mut self, place: &str, text: &str) {
+        self.0.push((place.to_owned(), text.to_owned()));
     }
 
     /// None of them is anywhere.
@@ -299,6 +308,7 @@ async fn nothing_that_came_from_outside_is_written_down() {
     let sent = launches.len();
     let answered = send(&mut client, launches, &mut haystack).await;
     assert!(answered > 10 && answered < sent, "{answered} of {sent}");
+    evidence::hand_in(&mut client, answer.permit, &mut canaries, &mut haystack).await;
     call_around(&client.channel, &mut canaries, &mut haystack).await;
     call_wrongly(&client.channel, &mut canaries, &mut haystack).await;
     ask_around(&mut client, &mut canaries, &mut haystack).await;
@@ -327,8 +337,10 @@ async fn nothing_that_came_from_outside_is_written_down() {
         ("the diagnostics", "listening"),
         ("the metrics", "admit_audit_appended_records_total"),
         ("the spans", "admit.decision"),
+        ("the spans", "admit.evidence"),
         ("a failure's message", "host"),
         ("audit/segment-", "\"type\":\"decision\""),
+        ("audit/segment-", "\"type\":\"evidence\""),
         ("audit/bases/", "claude-alpha-1"),
     ] {
         assert!(haystack.has(place, text), "no `{text}` in {place}");

@@ -9,7 +9,7 @@ use std::{
 };
 
 use admit_client::facts::RefusalCode;
-use admit_policy::{Code, FindingCode};
+use admit_policy::{Code, EvidenceCode, FindingCode};
 
 /// Most lines of a source file; a longer one has more than one owner.
 const FILE_LINES_MAX: usize = 430;
@@ -113,6 +113,27 @@ fn the_documentation_lists_every_refusal_in_order() {
     let table = format!("{head}{rows}");
     assert_eq!(
         marked(&read("docs/launch.md"), "refusals"),
+        table,
+        "the table has to read:\n{table}"
+    );
+}
+
+#[test]
+fn the_documentation_lists_every_code_of_evidence_in_order() {
+    let rows: String = EvidenceCode::ALL
+        .iter()
+        .map(|code| {
+            format!(
+                "| `{}` | {} | {} |\n",
+                code.as_str(),
+                code.rejects(),
+                code.help()
+            )
+        })
+        .collect();
+    let table = format!("| code | rejects when | how to mend it |\n| --- | --- | --- |\n{rows}");
+    assert_eq!(
+        marked(&read("docs/evidence.md"), "evidence codes"),
         table,
         "the table has to read:\n{table}"
     );

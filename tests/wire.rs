@@ -13,6 +13,10 @@
 #[path = "wire/bounds.rs"]
 mod bounds;
 mod daemon;
+#[path = "wire/evidence.rs"]
+mod evidence;
+#[path = "daemon/finished.rs"]
+mod finished;
 
 use std::collections::BTreeSet;
 

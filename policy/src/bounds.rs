@@ -24,6 +24,12 @@ pub enum Bound {
     CredentialSourceClass,
     /// The name of a credential variable.
     VariableName,
+    /// An agent that was seen at work.
+    Agent,
+    /// What a report states as `case_model_admission_status`; empty when it states nothing.
+    AdmissionStatus,
+    /// A permit; empty when there is none.
+    Permit,
 }
 
 impl Bound {
@@ -36,6 +42,9 @@ impl Bound {
             Self::Provider => "at most 128 visible ASCII characters",
             Self::Model | Self::CredentialSourceClass => "at most 256 visible ASCII characters",
             Self::VariableName => "1 to 128 characters of `A-Z a-z 0-9 _`",
+            Self::Agent => "1 to 64 characters of `a-z 0-9 -`",
+            Self::AdmissionStatus => "at most 64 visible ASCII characters",
+            Self::Permit => "at most 4096 characters of `A-Z a-z 0-9 - _ .`",
         }
     }
 
@@ -43,8 +52,12 @@ impl Bound {
     #[must_use]
     pub fn may_be_empty(self) -> bool {
         match self {
-            Self::Host | Self::RunId | Self::VariableName => false,
-            Self::Provider | Self::Model | Self::CredentialSourceClass => true,
+            Self::Host | Self::RunId | Self::VariableName | Self::Agent => false,
+            Self::Provider
+            | Self::Model
+            | Self::CredentialSourceClass
+            | Self::AdmissionStatus
+            | Self::Permit => true,
         }
     }
 
@@ -57,6 +70,8 @@ impl Bound {
             Self::Provider => PROVIDER_BYTES_MAX,
             Self::Model => MODEL_BYTES_MAX,
             Self::CredentialSourceClass => 256,
+            Self::Agent | Self::AdmissionStatus => 64,
+            Self::Permit => 4096,
         }
     }
 
@@ -68,8 +83,12 @@ impl Bound {
             Self::RunId => {
                 byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-')
             }
-            Self::Provider | Self::Model | Self::CredentialSourceClass => byte.is_ascii_graphic(),
+            Self::Provider | Self::Model | Self::CredentialSourceClass | Self::AdmissionStatus => {
+                byte.is_ascii_graphic()
+            }
             Self::VariableName => byte.is_ascii_alphanumeric() || byte == b'_',
+            Self::Agent => byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
+            Self::Permit => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'),
         }
     }
 
@@ -88,13 +107,16 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Bound; 6] = [
+    const ALL: [Bound; 9] = [
         Bound::Host,
         Bound::RunId,
         Bound::Provider,
         Bound::Model,
         Bound::CredentialSourceClass,
         Bound::VariableName,
+        Bound::Agent,
+        Bound::AdmissionStatus,
+        Bound::Permit,
     ];
 
     #[test]
@@ -110,6 +132,11 @@ mod tests {
             (Bound::CredentialSourceClass, "", "\u{7f}"),
             (Bound::VariableName, "AWS_a0", "A-B"),
             (Bound::VariableName, "_", ""),
+            (Bound::Agent, "implementer-2", "Implementer"),
+            (Bound::Agent, "a", ""),
+            (Bound::AdmissionStatus, "", "not admitted"),
+            (Bound::Permit, "", "a+b"),
+            (Bound::Permit, "aZ0.-_", "a="),
         ] {
             assert!(bound.holds(good), "{bound:?} {good}");
             assert!(!bound.holds(bad), "{bound:?} {bad}");
@@ -121,6 +148,9 @@ mod tests {
             (Bound::Model, 256),
             (Bound::CredentialSourceClass, 256),
             (Bound::VariableName, 128),
+            (Bound::Agent, 64),
+            (Bound::AdmissionStatus, 64),
+            (Bound::Permit, 4096),
         ] {
             assert!(bound.holds(&"a".repeat(max)), "{bound:?}");
             assert!(!bound.holds(&"a".repeat(max + 1)), "{bound:?}");

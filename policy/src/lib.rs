@@ -10,6 +10,7 @@
 //! - [`case_config`]: how Case itself resolves a model
 //! - [`bounds`], [`launch`], [`facts`]: a launch as it is stated, and what the gates look at
 //! - [`standing`], [`gate`], [`mod@decide`]: the policy of the moment, the rules, the verdict
+//! - [`evidence`]: what a finished run hands in, and the judgment on it
 //!
 //! Deliberately absent: any wire type, any I/O, any default verdict.
 
@@ -20,12 +21,14 @@ extern crate alloc;
 
 pub mod bounds;
 pub mod case_config;
+mod codes;
 mod contradiction;
 pub mod decide;
 pub mod digest;
 pub mod document;
 pub mod endpoint;
 pub mod escape;
+pub mod evidence;
 pub mod facts;
 pub mod finding;
 pub mod gate;
@@ -42,6 +45,7 @@ pub mod timestamp;
 
 pub use decide::{Decision, Verdict, decide, pair_objections};
 pub use digest::Digest;
+pub use evidence::{Evidence, EvidenceCode, EvidenceVerdict, judge};
 pub use facts::Facts;
 pub use finding::{Finding, FindingCode, Place};
 pub use gate::{Code, Reason};

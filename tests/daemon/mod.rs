@@ -19,8 +19,8 @@ use std::{
 };
 
 use admit_proto::v1::{
-    AdmitRequest, AdmitResponse, GetPolicyRequest, PairChanged, Place, Policy, PolicyChanged,
-    Reason, WatchPolicyRequest, WatchPolicyResponse,
+    AdmitRequest, AdmitResponse, CheckEvidenceRequest, CheckEvidenceResponse, GetPolicyRequest,
+    PairChanged, Place, Policy, PolicyChanged, Reason, WatchPolicyRequest, WatchPolicyResponse,
     admission_service_client::AdmissionServiceClient, policy_service_client::PolicyServiceClient,
     watch_policy_response::Event,
 };
@@ -29,7 +29,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{net::UnixStream, sync::watch};
 use tonic::{
-    Status, Streaming,
+    IntoRequest, Status, Streaming,
     transport::{Channel, Endpoint},
 };
 use tonic_health::pb::{
@@ -337,6 +337,15 @@ impl Client {
         Ok(answer.into_inner())
     }
 
+    /// Hands in the evidence of one run.
+    pub(crate) async fn check_evidence<R: IntoRequest<CheckEvidenceRequest>>(
+        &mut self,
+        request: R,
+    ) -> Result<CheckEvidenceResponse, Status> {
+        let answer = within("a verdict", self.admission.check_evidence(request)).await?;
+        Ok(answer.into_inner())
+    }
+
     /// The policy in force.
     pub(crate) async fn policy(&mut self) -> Policy {
         let answer = within("the policy", self.policy.get_policy(GetPolicyRequest {})).await;
@@ -424,6 +433,7 @@ const _: () = {
     let _ = Daemon::kill;
     let _ = Daemon::client;
     let _ = Client::watch;
+    let _ = Client::check_evidence::<CheckEvidenceRequest>;
     let _ = Client::policy;
     let _ = |client: &Client| drop(client.channel.clone());
     let _ = Client::health;

@@ -37,6 +37,7 @@ _generate()
 
 admission_pb2 = importlib.import_module("admit.v1.admission_service_pb2")
 admission_grpc = importlib.import_module("admit.v1.admission_service_pb2_grpc")
+evidence_pb2 = importlib.import_module("admit.v1.evidence_pb2")
 launch_pb2 = importlib.import_module("admit.v1.launch_pb2")
 policy_pb2 = importlib.import_module("admit.v1.policy_service_pb2")
 policy_grpc = importlib.import_module("admit.v1.policy_service_pb2_grpc")

@@ -70,6 +70,9 @@ class Client:
     def admit(self, request):
         return self.admission.Admit(request, timeout=PATIENCE)
 
+    def check_evidence(self, request):
+        return self.admission.CheckEvidence(request, timeout=PATIENCE)
+
     def wait_for_policy(self, digest):
         """Waits until the policy with this digest is in force."""
         seen = []

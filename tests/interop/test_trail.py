@@ -38,7 +38,8 @@ def test_the_log_is_whole(admitd, trail):
 
 def test_every_decision_is_derived_again(admitd, trail):
     replayed = audit(admitd, "replay", trail)
-    assert replayed["decisions"] == replayed["same"] > 0
+    assert replayed["decisions"] + replayed["evidence"] == replayed["same"] > 0
+    assert replayed["decisions"] > 0
 
 
 def test_every_case_is_in_a_log(admitd, daemon, hasty_daemon, blind_daemon):

@@ -1,39 +1,10 @@
 //! The vocabulary of denial.
 
-macro_rules! codes {
-    ($($variant:ident => $code:literal, $denies:literal, $help:literal;)+) => {
-        /// The code of a gate. A code is never renamed, renumbered or reused.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Code {
-            $(#[doc = concat!("Denies when ", $denies, ".")] $variant,)+
-        }
-
-        impl Code {
-            /// Every code, in the order in which reasons are given.
-            pub const ALL: [Self; [$($code),+].len()] = [$(Self::$variant),+];
-
-            /// The code as it is written everywhere.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $code,)+ }
-            }
-
-            /// When the gate denies.
-            #[must_use]
-            pub fn denies(self) -> &'static str {
-                match self { $(Self::$variant => $denies,)+ }
-            }
-
-            /// How to mend it.
-            #[must_use]
-            pub fn help(self) -> &'static str {
-                match self { $(Self::$variant => $help,)+ }
-            }
-        }
-    };
-}
+use crate::codes::codes;
 
 codes! {
+    /// The code of a gate. A code is never renamed, renumbered or reused.
+    Code: denies "Denies" "When the gate denies.";
     LaneUnspecified => "lane-unspecified",
         "the lane is unset or unknown; nothing else is asked then",
         "state the lane, fake or real";

@@ -4,6 +4,8 @@
 //! What the way back cannot restore is a name that no policy at hand has; it then equals no name,
 //! and decides as it did. Deliberately absent: links and hashes ([`super::chain`]).
 
+pub mod evidence;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use admit_policy::{

@@ -47,6 +47,7 @@ impl Draft {
         let entry_type = match entry {
             Entry::Segment(_) => "segment",
             Entry::Decision(_) => "decision",
+            Entry::Evidence(_) => "evidence",
             Entry::Gap(_) => "gap",
             Entry::Recovered(_) => "recovered",
             Entry::Rejected(_) => "rejected",

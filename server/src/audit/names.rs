@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use admit_policy::{
     Digest, Snapshot,
+    case_config::ROLES,
     facts::known_providers,
     pair::{FAKE_PROVIDER, SILENT_MODEL, SILENT_PROVIDER},
 };
@@ -18,12 +19,17 @@ use super::keys::NamesKey;
 pub const HMAC_PREFIX: &str = "hmac:";
 /// What stands before a name that could not be opened. No name of a policy has a control character.
 const UNOPENED_PREFIX: &str = "\u{1}";
+/// Longest name in clear in a list of many, in bytes: so that the longest list fits into a line.
+const LISTED_BYTES_MAX: usize = 48;
+/// What JSON writes with two bytes.
+const ESCAPED: [char; 2] = ['"', '\\'];
 /// The kinds of what is closed, so that equal texts of two kinds do not look alike.
 const NAME_KIND: &str = "name";
 const CLASS_KIND: &str = "class";
 const HOST_KIND: &str = "host";
 const RUN_KIND: &str = "run";
 const DIGEST_KIND: &str = "digest";
+const AGENT_KIND: &str = "agent";
 
 /// Names that gates know by themselves, beside the providers of known credentials.
 const PRODUCT_NAMES: [&str; 4] = [FAKE_PROVIDER, SILENT_PROVIDER, SILENT_MODEL, "openai-codex"];
@@ -70,6 +76,28 @@ impl Names {
             name.to_owned()
         } else {
             self.closed(NAME_KIND, name)
+        }
+    }
+
+    /// A provider or a model as it stands where the log has many of them: a long name, or one that
+    /// JSON makes longer, is closed even if the policy has it.
+    #[must_use]
+    pub fn close_listed(&self, name: &str) -> String {
+        let is_short = name.len() <= LISTED_BYTES_MAX && !name.contains(ESCAPED);
+        if is_short {
+            self.close(name)
+        } else {
+            self.closed(NAME_KIND, name)
+        }
+    }
+
+    /// An agent: one of Case's roles in clear.
+    #[must_use]
+    pub fn close_agent(&self, agent: &str) -> String {
+        if ROLES.contains(&agent) {
+            agent.to_owned()
+        } else {
+            self.closed(AGENT_KIND, agent)
         }
     }
 
@@ -186,6 +214,39 @@ mod tests {
         assert!(closed.starts_with(HMAC_PREFIX) && closed != "hmac:0123");
         assert_eq!(open(&closed, &names.by_hmac()), "hmac:0123");
         assert_eq!(names.close("m"), "m");
+    }
+
+    #[test]
+    fn a_long_name_is_closed_where_there_are_many() {
+        let long = "m".repeat(LISTED_BYTES_MAX + 1);
+        let [listed, quoted] = ["m".repeat(LISTED_BYTES_MAX), "a\"b".into()];
+        let pairs = [&long, &listed, &quoted].map(|model| {
+            let pair = Pair {
+                provider: "p".into(),
+                model: model.clone(),
+            };
+            (pair, Admitted::Conflict(Vec::new()))
+        });
+        let policy = Digest::of(b"policy");
+        let snapshot = Snapshot::of_judgments(policy, RecordState::Missing, pairs, []);
+        let names = Names::of(Some(&snapshot), NamesKey::new(b"a key"));
+        assert_eq!(names.close_listed(&listed), listed);
+        assert_eq!(names.close_listed(""), "");
+        for closed in [&long, &quoted] {
+            assert_eq!(names.close(closed), *closed);
+            assert!(names.close_listed(closed).starts_with(HMAC_PREFIX));
+        }
+    }
+
+    #[test]
+    fn only_a_role_of_case_is_an_agent_in_clear() {
+        let names = Names::of(None, NamesKey::new(b"a key"));
+        for role in ROLES {
+            assert_eq!(names.close_agent(role), role);
+        }
+        for other in ["implementer-2", "anthropic", "hmac-0"] {
+            assert!(names.close_agent(other).starts_with(HMAC_PREFIX));
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The closed schema of the log: every line that can stand in it, and nothing else.
 //!
-//! A value is an enum, a number, an id, a digest, a code, a name that the policy or the product
+//! A value is an enum, a number, a time, an id, a digest, a code, a name that the policy or the product
 //! itself names ([`super::names`]), or a keyed HMAC. Deliberately absent: any text of a caller (the
 //! ids of its trace are all that it chooses), any path, any endpoint, any byte of a config; there is no field that could hold one.
+
+pub mod evidence;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,7 @@ pub use super::words::{
     Adapter, Baseline, Cause, ConfigFault, EndpointScope, Fixture, Lane, Presence, ScanTarget,
     ServedModel,
 };
+pub use evidence::Evidence;
 
 /// The version of this schema. A log with another one is not read.
 pub const VERSION: u32 = 1;
@@ -25,6 +28,8 @@ pub enum Entry {
     Segment(Segment),
     /// A decision.
     Decision(Box<Decision>),
+    /// A verdict on evidence.
+    Evidence(Box<Evidence>),
     /// Requests were refused because nothing could be recorded.
     Gap(Gap),
     /// A torn tail was set aside after a crash.
@@ -54,6 +59,7 @@ impl Entry {
     pub fn is_numbered(&self) -> bool {
         match self {
             Self::Decision(_)
+            | Self::Evidence(_)
             | Self::Gap(_)
             | Self::Recovered(_)
             | Self::Rejected(_)

@@ -5,6 +5,8 @@
 //! a log of any length is derived in bounded memory. Deliberately absent: reading the log
 //! ([`super::verify`]), the clock (the recorded time decides), and any word for people.
 
+mod evidence;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
@@ -22,6 +24,7 @@ use super::{
     names::{HMAC_PREFIX, Names},
     record::{AdmissionStatus, Decision, Verdict},
 };
+pub use evidence::Judgment;
 
 /// Most bases that are kept in memory.
 pub const BASES_MAX: usize = 4;

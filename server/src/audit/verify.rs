@@ -128,6 +128,7 @@ impl Checker {
             (Entry::Segment(_), None) => {}
             (
                 Entry::Decision(_)
+                | Entry::Evidence(_)
                 | Entry::Gap(_)
                 | Entry::Recovered(_)
                 | Entry::Rejected(_)
@@ -237,6 +238,7 @@ impl Known {
             }
             Entry::Segment(_)
             | Entry::Decision(_)
+            | Entry::Evidence(_)
             | Entry::Gap(_)
             | Entry::Recovered(_)
             | Entry::Rejected(_)
@@ -316,6 +318,7 @@ pub fn verify(
                 }
                 Entry::Segment(_)
                 | Entry::Decision(_)
+                | Entry::Evidence(_)
                 | Entry::Gap(_)
                 | Entry::Recovered(_)
                 | Entry::Rejected(_) => {}

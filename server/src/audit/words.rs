@@ -160,6 +160,96 @@ words! {
 }
 
 words! {
+    /// What a report states as `case_model_admission_status`.
+    ReportedStatus {
+        /// Nothing.
+        Unstated,
+        /// `admitted`.
+        Admitted,
+        /// `not_admitted`.
+        NotAdmitted,
+        /// `not_required`.
+        NotRequired,
+        /// Anything else.
+        Other,
+    }
+}
+
+words! {
+    /// Whether everything that could tell of a model was read.
+    ObservationState {
+        /// Not stated, or not known.
+        Unstated,
+        /// It was.
+        Complete,
+        /// It was not.
+        Incomplete,
+    }
+}
+
+words! {
+    /// Where a model was seen.
+    ObservationSource {
+        /// Not stated, or not known.
+        Unstated,
+        /// Case's events on standard error.
+        CaseStderr,
+        /// A session log of Pi.
+        PiSession,
+    }
+}
+
+words! {
+    /// Whether a file was touched.
+    ChangeState {
+        /// Not stated, or not known.
+        Unstated,
+        /// It was not.
+        Unchanged,
+        /// It was.
+        Changed,
+    }
+}
+
+words! {
+    /// How a pipeline ended.
+    PipelineOutcome {
+        /// Not stated, or not known.
+        Unstated,
+        /// Its event log has no end.
+        Incomplete,
+        /// It failed.
+        Failed,
+        /// It succeeded.
+        Passed,
+    }
+}
+
+words! {
+    /// A place that is searched for secrets after a run.
+    EvidenceTarget {
+        /// Not stated, or not known.
+        Unstated,
+        /// The report.
+        Report,
+        /// Case's event log.
+        Trace,
+        /// The logs of the backend.
+        BackendLogs,
+    }
+}
+
+words! {
+    /// The verdict on evidence.
+    EvidenceVerdict {
+        /// Every check holds.
+        Accepted,
+        /// At least one does not.
+        Rejected,
+    }
+}
+
+words! {
     /// Why nothing could be recorded.
     Cause {
         /// The file system has less free space than the reserve, or none.

@@ -6,6 +6,8 @@
 //! is unset, for ALLOW and for DENY: a denial is an answer. Deliberately absent: sampling, `tracestate`
 //! and whatever else a caller could write into a span.
 
+mod evidence;
+
 use admit_policy::Timestamp;
 use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value::Value},
@@ -24,6 +26,7 @@ use crate::audit::{
 
 /// The name of a decision's span.
 pub const DECISION: &str = "admit.decision";
+pub use evidence::EVIDENCE;
 /// The scope of every span.
 pub const SCOPE: &str = "admit.audit";
 pub(super) const SERVICE: &str = "admitd";
@@ -45,8 +48,15 @@ pub fn span(stream_id: &str, links: &Links, entry: &Entry) -> Option<Span> {
     attributes.text("admit.stream_id", stream_id);
     attributes.number("admit.seq", seq);
     attributes.text("admit.record_hash", &links.hash);
-    if let Entry::Decision(decision) = entry {
-        return Some(of_decision(decision, attributes));
+    match entry {
+        Entry::Decision(decision) => return Some(of_decision(decision, attributes)),
+        Entry::Evidence(evidence) => return Some(evidence::of_evidence(evidence, attributes)),
+        Entry::Segment(_)
+        | Entry::Gap(_)
+        | Entry::Recovered(_)
+        | Entry::Rejected(_)
+        | Entry::Retired(_)
+        | Entry::Checkpoint(_) => {}
     }
     let (name, time) = note(entry, &mut attributes)?;
     // A note has no id of its own; its place in the log is unique.
@@ -108,7 +118,7 @@ fn note<'a>(entry: &'a Entry, attributes: &mut Attributes) -> Option<(&'static s
             attributes.text("admit.retired.last_hash", last_hash);
             Some(("admit.audit.retired", time.as_str()))
         }
-        Entry::Segment(_) | Entry::Decision(_) | Entry::Checkpoint(_) => None,
+        Entry::Segment(_) | Entry::Decision(_) | Entry::Evidence(_) | Entry::Checkpoint(_) => None,
     }
 }
 
@@ -118,6 +128,7 @@ pub fn time_unix_nano(entry: &Entry) -> u64 {
     unix_nano(match entry {
         Entry::Segment(segment) => &segment.time,
         Entry::Decision(decision) => &decision.time,
+        Entry::Evidence(evidence) => &evidence.time,
         Entry::Gap(gap) => &gap.time,
         Entry::Recovered(recovered) => &recovered.time,
         Entry::Rejected(rejected) => &rejected.time,
@@ -153,22 +164,43 @@ pub fn resource_spans(spans: Vec<Span>) -> ResourceSpans {
 fn of_decision(decision: &Decision, mut attributes: Attributes) -> Span {
     describe(decision, &mut attributes);
     describe_facts(&decision.facts, &mut attributes);
-    let start = unix_nano(&decision.time);
-    let trace = decision.trace.as_ref();
+    let Decision {
+        id,
+        time,
+        elapsed_us,
+        trace,
+        ..
+    } = decision;
+    of_answer(
+        DECISION,
+        (id, time, *elapsed_us),
+        trace.as_ref(),
+        attributes,
+    )
+}
+
+/// The span of an answer with this id, time, and microseconds that it took.
+fn of_answer(
+    name: &str,
+    (answer_id, time, elapsed_us): (&str, &str, u64),
+    trace: Option<&Trace>,
+    attributes: Attributes,
+) -> Span {
+    let start = unix_nano(time);
     let parent = trace.and_then(|trace| id(&trace.parent, SPAN_ID_BYTES));
     Span {
-        trace_id: trace_id(&decision.id, trace),
-        span_id: hashed(&decision.id, SPAN_ID_BYTES),
+        trace_id: trace_id(answer_id, trace),
+        span_id: hashed(answer_id, SPAN_ID_BYTES),
         flags: if parent.is_some() {
             FLAGS | FLAG_PARENT_IS_REMOTE
         } else {
             FLAGS
         },
         parent_span_id: parent.unwrap_or_default(),
-        name: DECISION.into(),
+        name: name.into(),
         kind: SpanKind::Server.into(),
         start_time_unix_nano: start,
-        end_time_unix_nano: start.saturating_add(decision.elapsed_us.saturating_mul(1000)),
+        end_time_unix_nano: start.saturating_add(elapsed_us.saturating_mul(1000)),
         attributes: attributes.0,
         ..Span::default()
     }
@@ -189,9 +221,7 @@ fn describe(decision: &Decision, attributes: &mut Attributes) {
     if let Some(unverified_ns) = decision.unverified_ns {
         attributes.number("admit.policy_unverified_ns", unverified_ns);
     }
-    attributes.text("rpc.system.name", "grpc");
-    attributes.text("rpc.method", METHOD);
-    attributes.text("rpc.response.status_code", "OK");
+    attributes.call(METHOD);
 }
 
 fn describe_facts(facts: &Facts, attributes: &mut Attributes) {
@@ -208,22 +238,15 @@ fn describe_facts(facts: &Facts, attributes: &mut Attributes) {
         "admit.admission_file_digest",
         facts.admission_file.as_deref(),
     );
-    // An HMAC is no name of a provider or a model that another system could make use of.
-    let named = |name: &str| !name.is_empty() && !name.starts_with(HMAC_PREFIX);
-    if named(&facts.provider) {
-        attributes.text("gen_ai.provider.name", &facts.provider);
-    }
-    if named(&facts.model) {
-        attributes.text("gen_ai.request.model", &facts.model);
-    }
+    attributes.pair(&facts.provider, &facts.model);
 }
 
-/// The caller's trace, or else one of the decision's own.
-fn trace_id(decision_id: &str, trace: Option<&Trace>) -> Vec<u8> {
+/// The caller's trace, or else one of the answer's own.
+fn trace_id(answer_id: &str, trace: Option<&Trace>) -> Vec<u8> {
     let callers = trace.and_then(|trace| id(&trace.id, TRACE_ID_BYTES));
-    callers.unwrap_or_else(|| match uuid::Uuid::parse_str(decision_id) {
+    callers.unwrap_or_else(|| match uuid::Uuid::parse_str(answer_id) {
         Ok(uuid) if !uuid.is_nil() => uuid.into_bytes().to_vec(),
-        Ok(_) | Err(_) => hashed(decision_id, TRACE_ID_BYTES),
+        Ok(_) | Err(_) => hashed(answer_id, TRACE_ID_BYTES),
     })
 }
 
@@ -302,6 +325,26 @@ impl Attributes {
 
     fn truth(&mut self, key: &str, truth: bool) {
         self.push(key, Value::BoolValue(truth));
+    }
+
+    /// The call that was answered.
+    fn call(&mut self, method: &str) {
+        self.text("rpc.system.name", "grpc");
+        self.text("rpc.method", method);
+        self.text("rpc.response.status_code", "OK");
+    }
+
+    /// The pair that a model was asked for with. An HMAC is no name of a provider or a model that
+    /// another system could make use of.
+    fn pair(&mut self, provider: &str, model: &str) {
+        for (key, name) in [
+            ("gen_ai.provider.name", provider),
+            ("gen_ai.request.model", model),
+        ] {
+            if !name.is_empty() && !name.starts_with(HMAC_PREFIX) {
+                self.text(key, name);
+            }
+        }
     }
 
     /// An enum, as the log spells it.

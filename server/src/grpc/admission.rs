@@ -1,8 +1,8 @@
-//! `AdmissionService`: one question, one decision, one record, and only then the answer.
+//! `AdmissionService`: one question, one decision or verdict, one record, and only then the answer.
 
 use std::{sync::Arc, time::Instant};
 
-use admit_policy::{Digest, Facts, decide};
+use admit_policy::{Digest, Facts, decide, evidence::Permit, judge};
 use admit_proto::v1::{
     AdmitRequest, AdmitResponse, CheckEvidenceRequest, CheckEvidenceResponse,
     admission_service_server::AdmissionService,
@@ -14,14 +14,14 @@ use super::failure;
 use crate::{
     audit::{
         Trail,
-        closed::{self, Decided},
+        closed::{self, Decided, evidence::Judged},
         names::Names,
         record::{Entry, Trace},
     },
     clock,
-    permit::{Keyring, claims::claims},
+    permit::{Keyring, claims::claims, verified},
     store::Store,
-    wire::{answer, request::launch, trace::trace},
+    wire::{answer, evidence, request::launch, trace::trace},
 };
 
 /// Answers launches from the policy in force.
@@ -78,9 +78,14 @@ impl AdmissionService for Admission {
 
     async fn check_evidence(
         &self,
-        _: Request<CheckEvidenceRequest>,
+        request: Request<CheckEvidenceRequest>,
     ) -> Result<Response<CheckEvidenceResponse>, Status> {
-        Err(Status::unimplemented("evidence is not judged yet"))
+        let since = Instant::now();
+        let trace = trace(request.metadata());
+        let handed = evidence::handed(request.into_inner())
+            .map_err(|violations| failure::request_invalid(&violations))?;
+        let judged = self.judge_and_record(handed, trace, since).await?;
+        Ok(Response::new(evidence::response(judged)))
     }
 }
 
@@ -99,6 +104,52 @@ impl Admission {
     fn policy(&self) -> Option<Digest> {
         let state = self.store.state();
         state.loaded.map(|loaded| loaded.snapshot.digest())
+    }
+
+    /// Judges what was handed in, and records the verdict. No policy has a part in it: the permit says
+    /// what was admitted. The policy in force says which names stand in the record in clear.
+    async fn judge_and_record(
+        &self,
+        handed: evidence::Handed,
+        trace: Option<Trace>,
+        since: Instant,
+    ) -> Result<evidence::Judged, Status> {
+        let at = clock::now().ok_or_else(failure::clock_unusable)?;
+        let verified = self.keyring.verify(&handed.permit).ok();
+        let (decision_id, permit) = match verified.and_then(verified::verified) {
+            None => (None, Permit::Invalid),
+            Some(verified) => (Some(verified.decision_id), Permit::Valid(verified.facts)),
+        };
+        let evidence = handed.run.under(permit);
+        let verdict = judge(&evidence);
+        let evidence_id = Uuid::now_v7();
+        let state = self.store.state();
+        let loaded = state.loaded.as_deref();
+        let record = closed::evidence::evidence(
+            Judged {
+                id: evidence_id,
+                at,
+                elapsed: since.elapsed(),
+                decision_id,
+                evidence: &evidence,
+                verdict: &verdict,
+                trace,
+            },
+            loaded.map_or(&self.names_unread, |loaded| &loaded.names),
+        );
+        let recorded = self
+            .trail
+            .record(&Entry::Evidence(Box::new(record)), None)
+            .await
+            .map_err(|_| failure::audit_unavailable())?;
+        Ok(evidence::Judged {
+            evidence_id,
+            at,
+            decision_id,
+            verdict,
+            stream_id: self.trail.stream_id().to_owned(),
+            recorded,
+        })
     }
 
     /// The permit of an answer that has one. It states the record, and so is signed after it.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use admit_permit::{Claims, KeyFault, KeySet, SigningKey, key_set::KEYS_MAX};
+use admit_permit::{Claims, KeyFault, KeySet, PermitError, SigningKey, key_set::KEYS_MAX};
 use tokio::{sync::watch as channel, task::JoinHandle};
 
 use super::{
@@ -103,6 +103,16 @@ impl Keyring {
     pub fn sign(&self, claims: &Claims) -> Result<String, KeyFault> {
         let held = Arc::clone(&self.held.borrow());
         held.signing.sign(claims)
+    }
+
+    /// What `permit` states, if a key that is in force signed it. Whether it has expired is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// When it is no permit, or by no key that is in force.
+    pub fn verify(&self, permit: &str) -> Result<Claims, PermitError> {
+        let held = Arc::clone(&self.held.borrow());
+        held.set.verify(permit)
     }
 
     /// The public keys as a JWK Set, the signing one first.

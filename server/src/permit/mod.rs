@@ -9,13 +9,14 @@
 //!
 //! The newest key with a private half signs. A key that a newer one has superseded keeps its public
 //! half until `verify_for` has passed, so that what was started under an older permit can still be
-//! judged. In reading order: [`directory`], [`keyring`], [`claims`].
+//! judged. In reading order: [`directory`], [`keyring`], [`claims`], [`verified`].
 //!
 //! Deliberately absent: the form and the signature of a permit. They are in `admit-permit`.
 
 pub mod claims;
 pub mod directory;
 pub mod keyring;
+pub mod verified;
 
 use std::{
     path::{Path, PathBuf},

@@ -7,7 +7,7 @@ use super::{bounded, place, timestamp};
 use crate::audit::log::Receipt;
 
 /// Longest message or help of a reason, in characters.
-const TEXT_CHARS_MAX: usize = 1024;
+pub(super) const TEXT_CHARS_MAX: usize = 1024;
 
 /// A decision with what identifies it. It was recorded: there is no answer without a receipt.
 #[derive(Debug)]

@@ -131,16 +131,16 @@ pub fn followed_pair(
 
 /// Collects the fields that are out of their bounds.
 #[derive(Default)]
-struct Bounds {
+pub(super) struct Bounds {
     violations: Vec<Violation>,
 }
 
 impl Bounds {
-    fn violation(&mut self, field: &'static str, description: String) {
+    pub(super) fn violation(&mut self, field: &'static str, description: String) {
         self.violations.push(Violation { field, description });
     }
 
-    fn finish(self) -> Result<(), Vec<Violation>> {
+    pub(super) fn finish(self) -> Result<(), Vec<Violation>> {
         if self.violations.is_empty() {
             Ok(())
         } else {
@@ -148,13 +148,13 @@ impl Bounds {
         }
     }
 
-    fn length(&mut self, field: &'static str, length: usize, max: usize, unit: &str) {
+    pub(super) fn length(&mut self, field: &'static str, length: usize, max: usize, unit: &str) {
         if length > max {
             self.violation(field, format!("has {length} {unit}, more than {max}"));
         }
     }
 
-    fn text(&mut self, field: &'static str, text: &str, bound: Bound) {
+    pub(super) fn text(&mut self, field: &'static str, text: &str, bound: Bound) {
         self.length(field, text.len(), bound.bytes_max(), "bytes");
         if let Some(at) = text.bytes().position(|byte| !bound.allows(byte)) {
             self.violation(
@@ -164,7 +164,7 @@ impl Bounds {
         }
     }
 
-    fn required(&mut self, field: &'static str, text: &str, bound: Bound) {
+    pub(super) fn required(&mut self, field: &'static str, text: &str, bound: Bound) {
         if text.is_empty() {
             self.violation(field, "is required".into());
         }
@@ -176,7 +176,7 @@ impl Bounds {
         self.text("model", model, Bound::Model);
     }
 
-    fn digest(&mut self, field: &'static str, text: &str) -> Option<Digest> {
+    pub(super) fn digest(&mut self, field: &'static str, text: &str) -> Option<Digest> {
         if text.is_empty() {
             return None;
         }
@@ -190,9 +190,19 @@ impl Bounds {
     fn credential_names(&mut self, names: &[String]) {
         let field = "visible_credentials.names";
         self.length(field, names.len(), CREDENTIAL_NAMES_MAX, "entries");
-        let bound = Bound::VariableName;
-        if !names.iter().all(|name| bound.holds(name)) {
-            let description = format!("has a name that is not {}", bound.describe());
+        self.all(field, "a name", names, Bound::VariableName);
+    }
+
+    /// Insists that every one of `texts` in a list is within the bounds.
+    pub(super) fn all<'a>(
+        &mut self,
+        field: &'static str,
+        what: &str,
+        texts: impl IntoIterator<Item = &'a String>,
+        bound: Bound,
+    ) {
+        if !texts.into_iter().all(|text| bound.holds(text)) {
+            let description = format!("has {what} that is not {}", bound.describe());
             self.violation(field, description);
         }
     }

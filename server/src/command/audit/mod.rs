@@ -44,10 +44,11 @@ pub enum Audit {
     ///
     /// Exit code 0: there is one; 1: there is none; 2: the log could not be read.
     Show(show::Show),
-    /// Derives every recorded decision again, or under edited documents.
+    /// Derives every recorded decision and verdict on evidence again, or the decisions under edited
+    /// documents.
     ///
-    /// Exit code 0: every decision is as recorded, and the edit would flip none; 1: one differs, cannot
-    /// be derived or would be flipped, or the log is damaged; 2: it could not be done.
+    /// Exit code 0: every one is as recorded, and the edit would flip none; 1: one differs, cannot be
+    /// derived or would be flipped, or the log is damaged; 2: it could not be done.
     Replay(replay::Replay),
     /// Sends entries to the configured receiver of spans again.
     ///

@@ -5,13 +5,15 @@
 
 use std::io::{self, Write};
 
-use admit_policy::{Code, Timestamp, text::shown};
+use admit_policy::{Code, EvidenceCode, Timestamp, text::shown};
 use anstyle::{AnsiColor, Style};
 
 use crate::audit::{
     current::describe,
     names::HMAC_PREFIX,
-    record::{AdmissionStatus, Decision, Entry, Lane, Verdict},
+    record::{
+        AdmissionStatus, Decision, Entry, Evidence, Lane, Verdict, evidence::EvidenceVerdict,
+    },
 };
 
 /// The style of what is good.
@@ -63,12 +65,24 @@ pub(super) fn name(recorded: &str) -> String {
     }
 }
 
-/// The pair that a launch asked for.
-pub(super) fn pair(decision: &Decision) -> String {
-    let facts = &decision.facts;
-    match (name(&facts.provider), name(&facts.model)) {
+/// A provider and a model.
+pub(super) fn names(provider: &str, model: &str) -> String {
+    match (name(provider), name(model)) {
         (provider, model) if provider == model => provider,
         (provider, model) => format!("{provider}/{model}"),
+    }
+}
+
+/// The pair that a launch asked for.
+pub(super) fn pair(decision: &Decision) -> String {
+    names(&decision.facts.provider, &decision.facts.model)
+}
+
+/// The pair that the permit of a run admits.
+pub(super) fn permit_pair(evidence: &Evidence) -> String {
+    match &evidence.permit {
+        None => "-".into(),
+        Some(permit) => names(&permit.provider, &permit.model),
     }
 }
 
@@ -77,6 +91,14 @@ pub(super) fn verdict(verdict: Verdict) -> String {
     match verdict {
         Verdict::Allow => format!("{GOOD}ALLOW{GOOD:#}"),
         Verdict::Deny => format!("{BAD}DENY{BAD:#}"),
+    }
+}
+
+/// A verdict on evidence in its color.
+pub(super) fn evidence_verdict(verdict: EvidenceVerdict) -> String {
+    match verdict {
+        EvidenceVerdict::Accepted => format!("{GOOD}ACCEPTED{GOOD:#}"),
+        EvidenceVerdict::Rejected => format!("{BAD}REJECTED{BAD:#}"),
     }
 }
 
@@ -112,10 +134,18 @@ pub(super) fn gate(code: &str) -> Option<Code> {
     Code::ALL.into_iter().find(|known| known.as_str() == code)
 }
 
+/// The check of a recorded code.
+pub(super) fn check(code: &str) -> Option<EvidenceCode> {
+    EvidenceCode::ALL
+        .into_iter()
+        .find(|known| known.as_str() == code)
+}
+
 /// Prints the entry `seq` on one line. Headers and checkpoints are no entries and are not printed.
 pub(super) fn line(to: &mut impl Write, seq: u64, entry: &Entry) -> io::Result<()> {
     let (at, what) = match entry {
         Entry::Decision(decision) => return decision_line(to, seq, decision),
+        Entry::Evidence(evidence) => return evidence_line(to, seq, evidence),
         Entry::Segment(_) | Entry::Checkpoint(_) => return Ok(()),
         Entry::Gap(gap) => {
             let requests = counted(gap.refused, "request was", "requests were");
@@ -173,4 +203,21 @@ fn decision_line(to: &mut impl Write, seq: u64, decision: &Decision) -> io::Resu
     }
     let dry_run = if decision.dry_run { ", dry run" } else { "" };
     writeln!(to, " {FAINT}policy {}{dry_run}{FAINT:#}", text(&policy))
+}
+
+fn evidence_line(to: &mut impl Write, seq: u64, evidence: &Evidence) -> io::Result<()> {
+    write!(
+        to,
+        "{FAINT}{}{FAINT:#} {seq:>8} {} evidence {}",
+        time(&evidence.time),
+        evidence_verdict(evidence.verdict),
+        permit_pair(evidence),
+    )?;
+    if !evidence.reasons.is_empty() {
+        write!(to, " {STRONG}{}{STRONG:#}", reasons(&evidence.reasons))?;
+    }
+    match &evidence.decision {
+        Some(decision) => writeln!(to, " {FAINT}decision {}{FAINT:#}", text(decision)),
+        None => writeln!(to),
+    }
 }

@@ -1,8 +1,10 @@
-//! `admitd audit replay`: every recorded decision derived again, as it was or under edited documents.
+//! `admitd audit replay`: every recorded decision derived again, as it was or under edited documents,
+//! and every verdict on evidence.
 //!
 //! The chain is checked on the way, so that what is derived is what was recorded. Deliberately
 //! absent: the deriving itself ([`crate::audit::replay`]).
 
+mod evidence;
 mod findings;
 
 use std::{
@@ -145,6 +147,7 @@ impl<W: Write> Replaying<'_, W> {
                 Ok(())
             }
             Entry::Decision(decision) => self.decision(links.seq.unwrap_or_default(), decision),
+            Entry::Evidence(evidence) => self.evidence(links.seq.unwrap_or_default(), evidence),
             Entry::Gap(_)
             | Entry::Recovered(_)
             | Entry::Rejected(_)

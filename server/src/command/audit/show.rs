@@ -1,5 +1,7 @@
 //! `admitd audit show`: everything about one entry, for whoever asks "why".
 
+mod evidence;
+
 use std::io::Write;
 
 use serde::Serialize;
@@ -13,7 +15,7 @@ use super::{
 use crate::audit::{
     chain::{self, Links},
     names::Names,
-    record::{CaseConfig, Decision, Entry, Facts, ModelEntry},
+    record::{CaseConfig, Decision, Entry, Facts, ModelEntry, Trace},
     segment::{Lines, SegmentFile},
 };
 
@@ -22,14 +24,14 @@ use crate::audit::{
 pub struct Show {
     #[command(flatten)]
     place: Place,
-    /// A sequence number, or the id of a decision.
-    #[arg(value_name = "SEQ|DECISION_ID", value_parser = wanted,
+    /// A sequence number, or the id of a decision or of a verdict on evidence.
+    #[arg(value_name = "SEQ|ID", value_parser = wanted,
           required_unless_present_any = ["run", "host"], conflicts_with_all = ["run", "host"])]
     entry: Option<Wanted>,
-    /// The decisions of the run with this id. Needs the key of the log's names.
+    /// The decisions and the evidence of the run with this id. Needs the key of the log's names.
     #[arg(long, value_name = "RUN_ID")]
     run: Option<String>,
-    /// The decisions about launches on this host. Needs the key of the log's names.
+    /// The decisions about launches on this host, and their evidence. Needs the key of the log's names.
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
     /// Prints the lines of the log as they are.
@@ -171,10 +173,15 @@ fn print(
     entry: &Entry,
     links: Option<&Links>,
 ) -> Result<(), AuditError> {
-    if let Entry::Decision(decision) = entry {
-        print_decision(to, decision)?;
-    } else {
-        line(to, seq, entry)?;
+    match entry {
+        Entry::Decision(decision) => print_decision(to, decision)?,
+        Entry::Evidence(evidence) => evidence::print(to, evidence)?,
+        Entry::Segment(_)
+        | Entry::Gap(_)
+        | Entry::Recovered(_)
+        | Entry::Rejected(_)
+        | Entry::Retired(_)
+        | Entry::Checkpoint(_) => line(to, seq, entry)?,
     }
     if let Some(links) = links {
         row(to, "prev", &links.prev)?;
@@ -211,31 +218,45 @@ fn print_decision(to: &mut impl Write, decision: &Decision) -> Result<(), AuditE
             row(to, "basis", &text(basis.as_deref().unwrap_or("none")))?;
         }
     }
-    if let Some(trace) = &decision.trace {
+    print_trace(to, decision.trace.as_ref())?;
+    print_reasons(to, &decision.reasons, "gate", |code| {
+        gate(code).map(|gate| (gate.denies(), gate.help()))
+    })?;
+    row(to, "pair", &pair(decision))?;
+    print_facts(to, &decision.facts)
+}
+
+fn print_trace(to: &mut impl Write, trace: Option<&Trace>) -> Result<(), AuditError> {
+    if let Some(trace) = trace {
         row(to, "trace", &text(&trace.id))?;
         row(to, "parent span", &text(&trace.parent))?;
         row(to, "trace flags", &text(&trace.flags))?;
     }
-    for (at, code) in decision.reasons.iter().enumerate() {
+    Ok(())
+}
+
+/// Prints every code with its meaning and its help, as far as this version has the rule.
+fn print_reasons(
+    to: &mut impl Write,
+    reasons: &[String],
+    rule: &str,
+    explained: impl Fn(&str) -> Option<(&'static str, &'static str)>,
+) -> Result<(), AuditError> {
+    for (at, code) in reasons.iter().enumerate() {
         let rank = if at == 0 { "because" } else { "and" };
-        match gate(code) {
-            Some(gate) => {
-                row(
-                    to,
-                    rank,
-                    &format!("{STRONG}{code}{STRONG:#}: {}", gate.denies()),
-                )?;
-                row(to, "", &format!("help: {}", gate.help()))?;
+        match explained(code) {
+            Some((when, help)) => {
+                row(to, rank, &format!("{STRONG}{code}{STRONG:#}: {when}"))?;
+                row(to, "", &format!("help: {help}"))?;
             }
             None => row(
                 to,
                 rank,
-                &format!("{} (no gate of this version)", text(code)),
+                &format!("{} (no {rule} of this version)", text(code)),
             )?,
         }
     }
-    row(to, "pair", &pair(decision))?;
-    print_facts(to, &decision.facts)
+    Ok(())
 }
 
 /// A word of the closed schema, as it stands in the log.

@@ -1,5 +1,7 @@
 //! Tests of the projection: ids, parents, times, attributes, and that nothing else is in a span.
 
+mod evidence;
+
 use std::collections::BTreeMap;
 
 use prost::Message as _;

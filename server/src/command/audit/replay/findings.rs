@@ -8,7 +8,7 @@ use super::Against;
 use crate::{
     audit::{
         record::Decision,
-        replay::{Answer, Change},
+        replay::{Answer, Change, Judgment},
         verify::Damage,
     },
     command::audit::{
@@ -26,6 +26,9 @@ pub(super) const SCHEMA: &str = "admitd.audit.replay/1";
 #[derive(Default, Serialize)]
 pub(super) struct Counts {
     pub(super) decisions: u64,
+    /// Verdicts on evidence.
+    pub(super) evidence: u64,
+    /// Of decisions and verdicts on evidence alike, as the next two.
     pub(super) same: u64,
     pub(super) differing: u64,
     pub(super) underivable: u64,
@@ -51,6 +54,20 @@ pub(super) enum Output<'a> {
         seq: u64,
         id: &'a str,
         recorded: &'a Answer,
+        fault: String,
+    },
+    EvidenceDifference {
+        schema: &'static str,
+        seq: u64,
+        id: &'a str,
+        recorded: &'a Judgment,
+        derived: &'a Judgment,
+    },
+    EvidenceUnderivable {
+        schema: &'static str,
+        seq: u64,
+        id: &'a str,
+        recorded: &'a Judgment,
         fault: String,
     },
     Flip {
@@ -80,12 +97,23 @@ pub(super) fn head(
     seq: u64,
     decision: &Decision,
 ) -> Result<(), AuditError> {
+    let stated = (decision.time.as_str(), decision.id.as_str());
+    headline(to, what, seq, stated, &pair(decision))
+}
+
+/// The first line of a finding about an entry that states this time and this id.
+pub(super) fn headline(
+    to: &mut impl Write,
+    what: &str,
+    seq: u64,
+    (at, id): (&str, &str),
+    about: &str,
+) -> Result<(), AuditError> {
     writeln!(
         to,
-        "{BAD}{what}{BAD:#} entry {STRONG}{seq}{STRONG:#} {FAINT}{} {}{FAINT:#} {}",
-        time(&decision.time),
-        text(&decision.id),
-        pair(decision)
+        "{BAD}{what}{BAD:#} entry {STRONG}{seq}{STRONG:#} {FAINT}{} {}{FAINT:#} {about}",
+        time(at),
+        text(id),
     )?;
     Ok(())
 }
@@ -159,10 +187,17 @@ impl Ended<'_> {
             Outcome::Good => GOOD,
             Outcome::Bad => BAD,
         };
+        let evidence = match counts.evidence {
+            0 => String::new(),
+            count => format!(
+                " and {}",
+                counted(count, "verdict on evidence", "verdicts on evidence")
+            ),
+        };
         match self.against {
             None => writeln!(
                 to,
-                "{style}{decisions} replayed{style:#}: {} as recorded, {} different, {} not to be derived",
+                "{style}{decisions}{evidence} replayed{style:#}: {} as recorded, {} different, {} not to be derived",
                 counts.same, counts.differing, counts.underivable
             )?,
             Some(against) => {
