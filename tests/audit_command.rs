@@ -19,6 +19,8 @@ mod auditor;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod casebook;
 #[expect(dead_code, reason = "other tests use the rest of it")]
+mod authority;
+#[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "export/certificates.rs"]
 mod certificates;
 #[path = "audit_command/evidence.rs"]

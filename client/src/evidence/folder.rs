@@ -19,7 +19,6 @@ impl EvidenceFolder {
         Self(path.into())
     }
 
-    #[expect(dead_code, reason = "the launch wrapper makes it")]
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
@@ -40,7 +39,6 @@ impl EvidenceFolder {
     }
 
     /// Written when the process does not start.
-    #[expect(dead_code, reason = "the launch wrapper writes it")]
     pub(crate) fn not_admitted(&self) -> PathBuf {
         self.0.join("backend/provider-model-not-admitted.txt")
     }
