@@ -41,6 +41,8 @@ pub(super) enum ProbeFault {
     Unreachable,
     /// The time is up.
     TimedOut,
+    /// What answers does not speak TLS, or with no certificate that this host trusts.
+    NotTrusted,
     /// What answers does not speak HTTP, or breaks off.
     BrokenOff,
     /// The answer is not 200; a redirect is not followed.
@@ -64,6 +66,9 @@ impl ProbeFault {
             Self::NoAddress => "has no address that could be asked for its models",
             Self::Unreachable => "was asked for its models, and nobody answers",
             Self::TimedOut => "was asked for its models, and did not answer in time",
+            Self::NotTrusted => {
+                "was to be asked for its models, and has no certificate that this host trusts"
+            }
             Self::BrokenOff => "was asked for its models, and the answer is no HTTP or broke off",
             Self::NotOk => {
                 "was asked for its models, and the answer is not 200; redirects are not followed"

@@ -34,11 +34,11 @@ pub(super) async fn connect(
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(|_| ProbeFault::BrokenOff)?
+        .map_err(|_| ProbeFault::NotTrusted)?
         .with_root_certificates(roots)
         .with_no_client_auth();
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
-        .map_err(|_| ProbeFault::BrokenOff)
+        .map_err(|_| ProbeFault::NotTrusted)
 }

@@ -224,7 +224,7 @@ async fn no_plain_text_is_taken_for_tls() {
     let server = Server::answering(ok(&listing(r#"{"id":"qwen3"}"#))).await;
     assert_eq!(
         server.asked("https", "/v1").await,
-        Err(ProbeFault::BrokenOff)
+        Err(ProbeFault::NotTrusted)
     );
 }
 
