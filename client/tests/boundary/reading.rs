@@ -80,6 +80,32 @@ async fn tls_comes_from_flags_and_from_the_environment() {
 }
 
 #[tokio::test]
+async fn an_authority_that_is_named_is_the_only_one() {
+    let scene = Scene::new();
+    let (system, other) = (Authority::new(), Authority::new());
+    scene.write("system.pem", &system.certificate);
+    scene.write("other.pem", &other.certificate);
+    let server = system.issue("localhost", FUTURE);
+    let identity = Identity::from_pem(&server.certificate, &server.key);
+    let config = ServerTlsConfig::new().identity(identity);
+    let (port, _) = Script::default().serve_tls(config).await;
+    let endpoint = format!("https://localhost:{port}");
+    for (ca, due) in [
+        (None, 0),
+        (Some("../system.pem"), 0),
+        (Some("../other.pem"), 3),
+    ] {
+        let mut command = scene.admit(&["health", "--server", &endpoint]);
+        command
+            .args(["--deadline-ms", "20000"])
+            .args(ca.iter().flat_map(|ca| ["--tls-ca", ca]))
+            .env("SSL_CERT_FILE", scene.0.path().join("system.pem"));
+        let output = run(command).await;
+        assert_eq!(code(&output), Some(due), "{}", text(&output));
+    }
+}
+
+#[tokio::test]
 async fn plaintext_beyond_loopback_needs_its_flag() {
     let scene = Scene::new();
     // Nobody is there; the flag changes that it is tried.
