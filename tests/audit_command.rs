@@ -16,10 +16,9 @@
 mod against;
 #[path = "audit_command/auditor.rs"]
 mod auditor;
+mod authority;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod casebook;
-#[expect(dead_code, reason = "other tests use the rest of it")]
-mod authority;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "export/certificates.rs"]
 mod certificates;

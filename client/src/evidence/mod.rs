@@ -253,4 +253,6 @@ fn observe(
 }
 
 #[cfg(test)]
+mod scene;
+#[cfg(test)]
 mod tests;

@@ -112,6 +112,17 @@ mod tests {
     }
 
     #[test]
+    fn what_case_blotted_out_is_no_secret() {
+        for line in [
+            r#"{"event":"tool_start","tool":"bash","args":"{\"api_key\":\"***\"}"}"#,
+            r#"{"event":"tool_end","result":"export TOKEN=***"}"#,
+            r#"{"event":"tool_end","result":"Authorization: ***"}"#,
+        ] {
+            assert_eq!(withheld(None, &[line]), [false], "{line}");
+        }
+    }
+
+    #[test]
     fn a_pem_block_stays_out_to_its_end() {
         let lines = [
             "-----BEGIN PRIVATE KEY-----",

@@ -4,7 +4,7 @@ use admit_client::AskError;
 use admit_proto::v1::{CheckEvidenceRequest, CheckEvidenceResponse, EvidenceVerdict, Reason};
 
 use super::*;
-use crate::evidence::{tests::Scene, verdict};
+use crate::evidence::{scene::Scene, verdict};
 
 const ID: &str = "0197f0a4-5c00-7abc-8def-0123456789ac";
 const DECISION: &str = "0197f0a4-5c00-7abc-8def-0123456789ab";
