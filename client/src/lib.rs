@@ -29,7 +29,8 @@
 //!     credential_source_class: "pi-models-json-local-no-secret".into(),
 //!     fixture: FixtureKind::CopiedArtificial,
 //!     fake_baseline: Some("run-17".into()),
-//!     served_model: ServedModel::Match,
+//!     served_model: ServedModel::NotProbed,
+//!     probe: true,
 //!     task_file: None,
 //!     target_repositories: TargetRepositories::None,
 //! };

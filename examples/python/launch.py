@@ -52,6 +52,7 @@ def is_allowed(request, answer):
         and uuid.UUID(answer.stream_id).int > 0
         and answer.seq > 0
         and len(bytes.fromhex(answer.record_hash)) == 32
+        and answer.permit
         and (not is_real or len(bytes.fromhex(answer.policy_digest)) == 32)
     )
 

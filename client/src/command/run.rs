@@ -393,3 +393,28 @@ fn print(json: bool, ending: &Ending) -> io::Result<()> {
     }
     out.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_every_exit_code() {
+        let page = include_str!("../../../docs/launch.md");
+        let (_, table) = page.split_once("<!-- exit codes:").unwrap();
+        let (table, _) = table.split_once("<!-- /exit codes -->").unwrap();
+        let (_, table) = table.split_once("-->\n").unwrap();
+        let rows: String = RunExit::ALL
+            .iter()
+            .map(|exit| format!("| {} | {} |\n", exit.code(), exit.meaning()))
+            .collect();
+        assert_eq!(table, format!("| code | meaning |\n| --- | --- |\n{rows}"));
+    }
+
+    #[test]
+    fn a_command_gives_its_own_code_and_a_signal_128_more() {
+        assert_eq!(own_code(End::Exited(7)), 7);
+        assert_eq!(own_code(End::Signaled(15)), 143);
+        assert_eq!(own_code(End::Unknown), 137);
+    }
+}

@@ -154,7 +154,7 @@ impl Denial {
             Self::Objection(code) => Line::new(
                 code,
                 "this host sees what the permit's launch did not state".to_owned(),
-                "see the gate of this name in the README",
+                "see the gate of this name in docs/gates.md",
             ),
             Self::NotSealed(error) => Line::new(
                 match error {
