@@ -23,7 +23,6 @@ use crate::{
     answer::Answer,
     endpoint::{Endpoint, Endpoints},
     failure::{AskError, PassedOver},
-    follow::Following,
     judgment::Judgment,
     policy,
     route::{Route, unpanicked},
@@ -235,12 +234,6 @@ impl Client {
             }
         })
         .await
-    }
-
-    /// Follows a pair in the real lane from server to server, for as long as there is interest. Has
-    /// to be called within a runtime.
-    pub fn follow(self, provider: &str, model: &str) -> Following {
-        Following::start(self, provider, model)
     }
 
     /// Whether `service` is SERVING on one endpoint at least; the empty name stands for the server

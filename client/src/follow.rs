@@ -77,8 +77,16 @@ pub struct Following {
     is_over: bool,
 }
 
+impl Client {
+    /// Follows a pair in the real lane from server to server, for as long as there is interest. Has
+    /// to be called within a runtime.
+    pub fn follow(self, provider: &str, model: &str) -> Following {
+        Following::start(self, provider, model)
+    }
+}
+
 impl Following {
-    pub(crate) fn start(client: Client, provider: &str, model: &str) -> Self {
+    fn start(client: Client, provider: &str, model: &str) -> Self {
         let request = WatchPolicyRequest {
             provider: provider.to_owned(),
             model: model.to_owned(),

@@ -45,6 +45,9 @@ use store::StoreError;
 use trace::{Before, LOG_BYTES_MAX};
 use withholding::Endpoint;
 
+/// The report, as errors name it.
+const REPORT: &str = "report.json";
+
 /// Where the evidence comes from, besides the folder itself.
 #[derive(Debug)]
 pub(crate) struct Inputs<'a> {
@@ -129,7 +132,7 @@ pub(crate) fn collect(
         baseline: baseline.as_ref(),
     };
     let mut report = ReportFile::new(&findings);
-    let own = serde_json::to_vec(&report).unwrap_or_default();
+    let own = store::json(REPORT, &report)?;
     let mut search = Search::new(&endpoint);
     search.report(
         [own.as_slice()]
@@ -141,7 +144,7 @@ pub(crate) fn collect(
     report.secret_scan = search.into_scan();
     store::remove(&folder.verdict(), "verdict.json")?;
     store::remove(&folder.summary(), "summary.md")?;
-    store::write_json(&folder.report(), "report.json", &report)?;
+    store::write_json(&folder.report(), REPORT, &report)?;
     Ok(Collected {
         request: request::request(&findings, &report.secret_scan),
         report,
@@ -176,7 +179,7 @@ pub(crate) async fn hand_in(
         name: "summary.md",
         error,
     })?;
-    store::write_json(&folder.report(), "report.json", &report)?;
+    store::write_json(&folder.report(), REPORT, &report)?;
     Ok(ending)
 }
 

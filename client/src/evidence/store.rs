@@ -59,17 +59,23 @@ pub(crate) fn read_json<T: DeserializeOwned>(
     }
 }
 
+/// `value` as JSON that people can read.
+pub(crate) fn json(name: &'static str, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| StoreError::Write {
+        name,
+        error: io::Error::other(error),
+    })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
 /// Writes `value` as JSON that people can read.
 pub(crate) fn write_json(
     path: &Path,
     name: &'static str,
     value: &impl Serialize,
 ) -> Result<(), StoreError> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| StoreError::Write {
-        name,
-        error: io::Error::other(error),
-    })?;
-    bytes.push(b'\n');
+    let bytes = json(name, value)?;
     write(path, &bytes).map_err(|error| StoreError::Write { name, error })
 }
 

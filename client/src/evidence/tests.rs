@@ -126,7 +126,7 @@ const EVENTS: &str = "fixture/.case/t1/events/run-a.jsonl";
 const RUN: &str = "real/run.json";
 
 #[rustfmt::skip] // one row per line, so that the table reads as one
-const AMISS: [Amiss; 36] = [
+const AMISS: [Amiss; 37] = [
     amiss("no permit", |s| s.remove("real/permit.jwt"), |r| r.permit.is_empty()),
     amiss("a permit that is none", |s| s.write("real/permit.jwt", "a b"), |r| r.permit.is_empty()),
     amiss("a permit that is too long", |s| s.write("real/permit.jwt", &"a".repeat(4097)), |r| r.permit.is_empty()),
@@ -150,6 +150,7 @@ const AMISS: [Amiss; 36] = [
     amiss("an event log of another task", |s| s.replace(EVENTS, "\"t1\"", "\"t2\""), is_cut),
     amiss("a failed pipeline behind the exit code 0", |s| s.replace(EVENTS, "\"pipeline_end\",\"outcome\":\"completed\"", "\"pipeline_end\",\"outcome\":\"failed\""), |r| r.pipeline() == PipelineOutcome::Failed),
     amiss("a secret in the event log", |s| s.replace(EVENTS, "\"implement\"", &format!("\"{SECRET}\"")), |r| is_cut(r) && finds(r, EvidenceTarget::Trace)),
+    amiss("a secret behind the end of the event log", |s| s.write(EVENTS, &format!("{}{SECRET}\n", events())), is_cut),
     amiss("the endpoint in the event log", |s| s.replace(EVENTS, "\"implement\"", &format!("\"{BASE_URL}\"")), |r| is_cut(r) && finds(r, EvidenceTarget::Trace)),
     amiss("a secret on standard error", |s| s.replace(STDERR, "starting", SECRET), |r| finds(r, EvidenceTarget::BackendLogs)),
     amiss("the endpoint on standard error", |s| s.replace(STDERR, "starting", "to 10.1.2.3:8000"), |r| finds(r, EvidenceTarget::BackendLogs)),

@@ -23,7 +23,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::base_url::{self, BaseUrl, Host};
+use super::{
+    base_url::{self, BaseUrl, Host},
+    probe_tls::{self, NotTrusted},
+};
 
 /// Largest answer, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -93,7 +96,9 @@ pub(super) async fn serves_model(
     let request = request(&base_url)?;
     let stream = connect(addresses).await?;
     let answer = if base_url.is_tls {
-        let stream = super::probe_tls::connect(&base_url, stream).await?;
+        let stream = probe_tls::connect(&base_url, stream)
+            .await
+            .map_err(|NotTrusted| ProbeFault::NotTrusted)?;
         ask(request, stream).await?
     } else {
         ask(request, stream).await?

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use admit_client::{Answer, AskError, Client, Endpoints};
+use admit_client::{Answer, AskError, Client, Endpoints, Judgment};
 use admit_proto::v1::{
-    AdmitRequest, AdmitResponse, Lane, PairChanged, PairState, Policy, PolicyChanged, Reason,
-    WatchPolicyRequest, WatchPolicyResponse, watch_policy_response::Event,
+    AdmitRequest, AdmitResponse, CheckEvidenceRequest, Lane, PairChanged, PairState, Policy,
+    PolicyChanged, Reason, WatchPolicyRequest, WatchPolicyResponse, watch_policy_response::Event,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,7 +14,7 @@ use tokio::{
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::stub::{DECISION_ID, Script, allow, deny, spoiled};
+use crate::stub::{DECISION_ID, EVIDENCE_ID, Script, allow, deny, reject, spoiled};
 
 /// Longer than any answer of a server in this process takes.
 const PATIENT: Duration = Duration::from_secs(30);
@@ -64,6 +64,39 @@ async fn an_allow_comes_through_over_tcp_and_over_a_unix_socket() {
         }
     }
     assert_eq!(asked.requests(), [launch(), launch()]);
+}
+
+#[tokio::test]
+async fn evidence_is_judged_and_garbage_is_no_judgment() {
+    let rejection = || reject(vec![reason("permit-invalid")]);
+    let (endpoint, asked) = Script::judging(move |_| Ok(rejection())).serve_tcp().await;
+    let evidence = CheckEvidenceRequest {
+        run_id: "run-1".into(),
+        ..CheckEvidenceRequest::default()
+    };
+    let judgment = client(&endpoint, PATIENT)
+        .check_evidence(evidence.clone())
+        .await
+        .unwrap();
+    assert!(matches!(judgment, Judgment::Rejected(_)), "{judgment:?}");
+    assert_eq!(judgment.evidence_id(), EVIDENCE_ID);
+    assert_eq!(asked.evidence(), std::slice::from_ref(&evidence));
+
+    // What has no permit cannot be accepted, whatever the server says.
+    let (endpoint, _) = Script::default().serve_tcp().await;
+    let error = client(&endpoint, PATIENT)
+        .check_evidence(evidence.clone())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, AskError::Malformed(_)), "{error}");
+    let (endpoint, _) = Script::judging(|_| Err(Status::unavailable("stopping")))
+        .serve_tcp()
+        .await;
+    let error = client(&endpoint, PATIENT)
+        .check_evidence(evidence)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, AskError::Failed { .. }), "{error}");
 }
 
 #[tokio::test]
