@@ -13,7 +13,7 @@ use std::{
 
 use admit_client::facts::{FileRole, ReadFile, bounded_file};
 use admit_policy::Digest;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, FlockOperation, access, flock};
 
 use crate::evidence::folder::FileState;
 
@@ -125,11 +125,13 @@ impl Sealed {
         };
         if mode & WRITE_MODE != 0 {
             let read_only = Permissions::from_mode(mode & !WRITE_MODE);
-            sealed
-                .file
-                .set_permissions(read_only)
-                .map_err(SealError::Writable)?;
-            sealed.former_mode = Some(mode);
+            match sealed.file.set_permissions(read_only) {
+                Ok(()) => sealed.former_mode = Some(mode),
+                // Somebody else's file, or a read-only file system: it is sealed for whoever runs as
+                // this user.
+                Err(_) if access(&sealed.path, Access::WRITE_OK).is_err() => {}
+                Err(error) => return Err(SealError::Writable(error)),
+            }
         }
         Ok(Some(sealed))
     }
