@@ -47,9 +47,11 @@ impl Words {
 
 /// Whether this process was started as the stand-in, or by one.
 pub(crate) fn is_called() -> bool {
-    env::args_os()
-        .next()
-        .is_some_and(|program| Path::new(&program).file_name().is_some_and(|name| name == "bun"))
+    env::args_os().next().is_some_and(|program| {
+        Path::new(&program)
+            .file_name()
+            .is_some_and(|name| name == "bun")
+    })
 }
 
 pub(crate) fn main() -> ExitCode {

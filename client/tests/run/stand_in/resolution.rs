@@ -68,7 +68,8 @@ impl<'a> Case<'a> {
     }
 
     pub(super) fn config_path(&self) -> PathBuf {
-        let below = |name, folder: &str| self.bun.value(name).map(|base| format!("{base}/{folder}"));
+        let below =
+            |name, folder: &str| self.bun.value(name).map(|base| format!("{base}/{folder}"));
         let folder = below("CASE_DATA_DIR", "")
             .or_else(|| below("XDG_CONFIG_HOME", "case"))
             .or_else(|| below("HOME", ".config/case"))
