@@ -26,6 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("canary: a launch that is denied", denied),
         trial("canary: a launch that is refused", refused),
         trial("canary: facts that cannot be gathered", no_facts),
+        trial("canary: a secret in the place of the model", secret_model),
         trial("canary: a launch that nobody answers", unanswered),
         trial("canary: a run that is accepted", accepted),
         trial("canary: a run that prints all that it has", printed),
@@ -158,10 +159,20 @@ fn refused() {
 }
 
 fn no_facts() {
-    let mut world = planted_secrets();
-    world.set("CTO_HARNESS_CASE_MODEL", key("name"));
+    let world = planted_secrets();
+    let config = fs::read_to_string(world.path("data/config.json")).unwrap();
+    world.configure(format!("{config}{}", " ".repeat(300 * 1024)));
     let ran = world.run();
     world.assert_not_started(&ran, 82, &["facts-not-gathered"]);
+    assert_clean(&world, &ran);
+}
+
+fn secret_model() {
+    let mut world = planted();
+    world.set("CTO_HARNESS_CASE_MODEL", key("name"));
+    let ran = world.run();
+    assert_eq!(ran.code, Some(80), "{}", ran.stderr);
+    assert!(!world.path("fixture/started").exists());
     assert_clean(&world, &ran);
 }
 

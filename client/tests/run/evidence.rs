@@ -3,12 +3,13 @@
 use std::fs;
 
 use libtest_mimic::Trial;
+use rustix::process::{Signal, kill_process};
 
 use crate::{
     policy::{self, CUSTOM_PROVIDER, MODEL, PROVIDER},
     stand_in::SECRET,
     trial,
-    world::{Ran, World},
+    world::{Ran, Running, World},
 };
 
 type Row = (&'static str, &'static str, &'static [&'static str], i32);
@@ -52,9 +53,9 @@ const ROWS: [Row; 8] = [
         0,
     ),
     (
-        "the command ended with 7 after a whole pipeline",
+        "the exit code is 7, which decides nothing",
         "exit-7",
-        &["pipeline-failed"],
+        &[],
         7,
     ),
     (
@@ -114,6 +115,14 @@ pub(crate) fn trials() -> Vec<Trial> {
             world.assert_ran(&ran, 0);
             assert_eq!(ran.rejections(), ["baseline-failed"]);
         }),
+        trial("evidence: how the command ended is not known", || {
+            let (world, mut running) = start_after_baseline(|world| world.order("wait-at-end"));
+            let (_, keeper) = running.until_waiting();
+            kill_process(keeper, Signal::KILL).unwrap();
+            let ran = running.wait();
+            world.assert_ran(&ran, 137);
+            assert_eq!(ran.rejections(), ["pipeline-incomplete"]);
+        }),
         trial(
             "evidence: a custom provider, for which stock Case has no key",
             custom,
@@ -128,6 +137,11 @@ fn judged(words: &'static str) -> (World, Ran) {
 }
 
 fn after_baseline(change: impl FnOnce(&mut World)) -> (World, Ran) {
+    let (world, running) = start_after_baseline(change);
+    (world, running.wait())
+}
+
+fn start_after_baseline(change: impl FnOnce(&mut World)) -> (World, Running) {
     let mut world = World::new();
     let baseline = world.run_baseline();
     assert_eq!(baseline.code, Some(0), "{}", baseline.stderr);
@@ -135,8 +149,8 @@ fn after_baseline(change: impl FnOnce(&mut World)) -> (World, Ran) {
     assert!(world.path("fixture-fake/started").exists());
     assert!(!baseline.evidence.join("verdict.json").exists());
     change(&mut world);
-    let ran = world.run();
-    (world, ran)
+    let running = world.start("evidence");
+    (world, running)
 }
 
 /// The folder has every file, and they agree.
@@ -145,7 +159,6 @@ fn check_files(ran: &Ran, is_accepted: bool) {
         "launch.json",
         "permit.jwt",
         "case_process_started",
-        "backend/case.stderr.log",
         "trace/trace.json",
         "run.json",
         "report.json",

@@ -15,6 +15,8 @@ mod daemon;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod last_step;
+#[cfg(test)]
 mod patience;
 #[cfg(test)]
 mod permits;
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         traps::trials(),
         running::trials(),
         races::trials(),
+        last_step::trials(),
         servers::trials(),
         permits::trials(),
         evidence::trials(),

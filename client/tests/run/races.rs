@@ -7,6 +7,7 @@ use std::{
 };
 
 use libtest_mimic::Trial;
+use rustix::process::Signal;
 
 use crate::{
     policy::{MODEL, PROVIDER},
@@ -87,6 +88,12 @@ pub(crate) fn trials() -> Vec<Trial> {
                 too_late(call);
             },
         ));
+        for (signal, name) in [(Signal::KILL, "killed"), (Signal::TERM, "told to end")] {
+            trials.push(trial(
+                &format!("race: the wrapper is {name} during {call:?}"),
+                move || ended_before(call, signal),
+            ));
+        }
         trials.push(trial(
             &format!("race: nothing happens during {call:?}"),
             move || {
@@ -175,6 +182,22 @@ fn vanished(call: Call) {
     assert_eq!(relay.until_stopped(), call);
     relay.kill();
     world.assert_not_started(&running.wait(), 81, &["no-answer"]);
+}
+
+/// The wrapper ends before it has started anything.
+fn ended_before(call: Call, signal: Signal) {
+    let (mut world, relay) = relayed(call);
+    let running = world.start("evidence");
+    assert_eq!(relay.until_stopped(), call);
+    running.signal(signal);
+    let ran = running.wait();
+    relay.go_on();
+    assert_eq!(ran.signal(), Some(signal.as_raw()), "{}", ran.stderr);
+    assert!(!world.path("fixture/started").exists());
+    assert!(!ran.evidence.join("case_process_started").exists());
+    // What it held holds nobody up.
+    world.endpoint = world.daemon.endpoint();
+    world.assert_ran(&world.start("next").wait(), 0);
 }
 
 fn too_late(call: Call) {

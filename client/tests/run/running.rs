@@ -164,13 +164,17 @@ fn is_running(pid: &str) -> bool {
 }
 
 fn wrapper_killed() {
-    let (_world, running, command, keeper) = waiting("spawn-detached ignore-term", "");
+    let (mut world, running, command, keeper) = waiting("spawn-detached ignore-term", "");
     let detached = running.pids("detached");
     assert_eq!(detached.len(), 1);
     running.signal(Signal::KILL);
     assert_eq!(running.wait().signal(), Some(9));
     until_gone(&[command, keeper]);
     until_gone(&detached);
+    // What the killed one held holds nobody up.
+    fs::remove_file(world.path("fixture/started")).unwrap();
+    world.order("");
+    world.assert_ran(&world.start("next").wait(), 0);
 }
 
 fn keeper_killed() {

@@ -136,7 +136,7 @@ const ANSWERS: [AnswerRow; 16] = [
 type PermitRow = (&'static str, fn(&mut Claims), &'static str);
 
 /// One thing that is wrong with a permit that a key of the server signs.
-const PERMITS: [PermitRow; 10] = [
+const PERMITS: [PermitRow; 12] = [
     (
         "another host",
         |claims| claims.host = "spark-2".into(),
@@ -178,6 +178,16 @@ const PERMITS: [PermitRow; 10] = [
     (
         "another decision",
         |claims| claims.decision_id = "0197f0a4-5c00-7abc-8def-0123456789ab".into(),
+        "permit-unfit",
+    ),
+    (
+        "another policy",
+        |claims| claims.policy = Some(Digest::of(b"another")),
+        "permit-unfit",
+    ),
+    (
+        "another record",
+        |claims| claims.record_hash = Digest::of(b"another"),
         "permit-unfit",
     ),
     (

@@ -87,8 +87,7 @@ fn run() -> ExitCode {
         }
     }
     if words.has("wait") {
-        fs::write("waiting", "").unwrap();
-        until("the file `go`", || Path::new("go").exists().then_some(()));
+        wait();
     }
     if words.has("kill-self") {
         kill_process(getpid(), Signal::KILL).unwrap();
@@ -106,7 +105,17 @@ fn run() -> ExitCode {
     if bun.has_flag("--agent") {
         return pipeline::converse(&case);
     }
-    pipeline::run(&case, &bun, &words)
+    let code = pipeline::run(&case, &bun, &words);
+    if words.has("wait-at-end") {
+        wait();
+    }
+    code
+}
+
+/// Waits for the file `go`, and says so.
+fn wait() {
+    fs::write("waiting", "").unwrap();
+    until("the file `go`", || Path::new("go").exists().then_some(()));
 }
 
 /// Changes a file as an agent's tools would: whoever owns it can make it writable.

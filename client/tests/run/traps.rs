@@ -85,7 +85,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     .collect()
 }
 
-const MISSING: &[&str] = &["case-config-missing", "external-fallback"];
+const MISSING: &[&str] = &["case-config-missing"];
 const INVALID: &[&str] = &["case-config-invalid"];
 const FALLBACK: &[&str] = &["case-config-mismatch", "external-fallback"];
 
@@ -119,11 +119,7 @@ const CONFIGS: &[Row] = &[
             fs::create_dir(world.path("data/config.json")).unwrap();
         },
         Shown::Falls(SILENT),
-        Due::Denied(&[
-            "secret-scan-missing",
-            "case-config-missing",
-            "external-fallback",
-        ]),
+        Due::Denied(&["secret-scan-missing", "case-config-missing"]),
     ),
     (
         "config.json is as `init` writes it",
@@ -180,7 +176,7 @@ fn with_reviewer(entry: &str) -> String {
 const BROKEN_CONFIGS: &[Row] = &[
     (
         "config.json has a trailing comma",
-        |world| world.configure(case_config(PROVIDER, MODEL).replace("}}", "},}")),
+        |world| world.configure(case_config(PROVIDER, MODEL).replace("json\"}", "json\",}")),
         Shown::Falls(SILENT),
         Due::Denied(INVALID),
     ),
@@ -218,21 +214,13 @@ const BROKEN_CONFIGS: &[Row] = &[
         "default is a text",
         |world| world.configure(format!(r#"{{"models":{{"default":"{MODEL}"}}}}"#)),
         Shown::Throws("Model not found: undefined/undefined"),
-        Due::Denied(&[
-            "case-config-invalid",
-            "case-config-mismatch",
-            "external-fallback",
-        ]),
+        Due::Denied(&["case-config-invalid", "case-config-mismatch"]),
     ),
     (
         "default has no model",
         |world| world.configure(r#"{"models":{"default":{"provider":"openai"}}}"#),
         Shown::Throws("Model not found: openai/undefined"),
-        Due::Denied(&[
-            "case-config-invalid",
-            "case-config-mismatch",
-            "external-fallback",
-        ]),
+        Due::Denied(&["case-config-invalid", "case-config-mismatch"]),
     ),
     (
         "the provider is in another case",
