@@ -15,7 +15,7 @@ use crate::{
 type Row = (&'static str, &'static str, &'static [&'static str], i32);
 
 /// What the stand-in is ordered to do, why the evidence is rejected, and the exit code.
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 11] = [
     ("a run in order", "", &[], 0),
     (
         "a role fell back to anthropic",
@@ -38,6 +38,28 @@ const ROWS: [Row; 8] = [
         "the config was changed and changed back",
         "touch-config",
         &["config-changed-during-run"],
+        0,
+    ),
+    (
+        "the folder of the config was away for one agent",
+        "swap-folder-for-reviewer",
+        &[
+            "observed-model-mismatch",
+            "external-fallback-observed",
+            "pipeline-failed",
+        ],
+        0,
+    ),
+    (
+        "models.json was changed during the run",
+        "change-adapter",
+        &["config-changed-during-run"],
+        0,
+    ),
+    (
+        "somebody wrote a second event log",
+        "second-log",
+        &["pipeline-incomplete"],
         0,
     ),
     (

@@ -13,7 +13,7 @@ use crate::{
 type Row = (&'static str, fn(&mut World), &'static [&'static str]);
 
 /// What is no launch of the permit.
-const OTHER_LAUNCHES: [Row; 12] = [
+const OTHER_LAUNCHES: [Row; 13] = [
     (
         "another run",
         |world| world.replace_flag("--run-id", "run-8"),
@@ -38,6 +38,11 @@ const OTHER_LAUNCHES: [Row; 12] = [
         "another pair",
         |world| world.set("CTO_HARNESS_CASE_MODEL", "qwen3"),
         // Pi has no such model either; that is not this permit's business.
+        &["permit-unfit"],
+    ),
+    (
+        "another policy than the expected one",
+        |world| world.add_flags(&format!("--expect-policy {}", "0a".repeat(32))),
         &["permit-unfit"],
     ),
     (

@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     patience::until,
+    stand_in::SPOKEN,
     trial,
     world::{BASE_URL_VARIABLE, Ran, Running, World, until_gone},
 };
@@ -18,6 +19,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(
             "run: the command is given what it needs and nothing else",
             given,
+        ),
+        trial(
+            "run: the fake lane has no credential at all",
+            given_in_the_fake_lane,
         ),
         trial("run: the command finds a place in a trace", traced),
         trial("run: the exit code 0 is passed on", || passes_on("", 0)),
@@ -82,8 +87,22 @@ fn given() {
     for name in ["ADMIT_SERVER", "ANTHROPIC_API_KEY", "GH_TOKEN", "HARMLESS"] {
         assert!(!environment.contains(&format!("{name}=")), "{environment}");
     }
+    assert_eq!(ran.stdout, format!("{SPOKEN}\n"));
     let started = ran.json("case_process_started");
     assert_eq!(started["decision_id"], decision);
+}
+
+fn given_in_the_fake_lane() {
+    let mut world = World::new();
+    world.replace_flag("--lane", "fake");
+    world.set("CTO_HARNESS_CASE_MODEL_PROVIDER", "fake");
+    world.set("ANTHROPIC_API_KEY", "dummy");
+    world.order("no-model record-environment");
+    let ran = world.run();
+    world.assert_ran(&ran, 0);
+    let environment = fs::read_to_string(world.path("fixture/environment")).unwrap();
+    assert!(environment.contains("ADMIT_DECISION_ID="), "{environment}");
+    assert!(!environment.contains("_API_KEY="), "{environment}");
 }
 
 fn traced() {

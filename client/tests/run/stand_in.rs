@@ -28,6 +28,8 @@ const DETACH: &str = "--detach";
 const LINGER: &str = "--linger";
 /// So that not even a failed test leaves a process for long.
 const LINGER_MAX: Duration = Duration::from_secs(180);
+/// What is said on standard output.
+pub(crate) const SPOKEN: &str = "this is the command's own";
 /// What looks like a secret on standard error.
 pub(crate) const SECRET: &str = "sk-ant-stand-in-0123456789abcdef";
 
@@ -101,6 +103,9 @@ fn run() -> ExitCode {
         rewrite(&case.config_path(), |text| {
             text.strip_suffix('\n').unwrap().to_owned()
         });
+    }
+    if words.has("change-adapter") {
+        rewrite(&case.adapter_path(), |text| format!("{text}\n"));
     }
     if bun.has_flag("--agent") {
         return pipeline::converse(&case);
@@ -194,4 +199,5 @@ fn record_environment() {
     std::io::stdin().read_to_end(&mut input).unwrap();
     text.push_str(&format!("stdin {}\n", input.len()));
     fs::write("environment", text).unwrap();
+    println!("{SPOKEN}");
 }

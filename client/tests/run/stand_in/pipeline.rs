@@ -89,6 +89,12 @@ pub(super) fn run(case: &Case<'_>, bun: &Bun, words: &Words) -> ExitCode {
         if agent == "reviewer" && words.has("drop-models-before-reviewer") {
             rewrite(&case.config_path(), |_| "{}".to_owned());
         }
+        let is_swapped = agent == "reviewer" && words.has("swap-folder-for-reviewer");
+        let folder = case.config_path().parent().unwrap().to_owned();
+        let aside = folder.with_extension("aside");
+        if is_swapped {
+            fs::rename(&folder, &aside).unwrap();
+        }
         log.add(json!({"event": "phase_start", "phase": phase, "agent": agent}));
         let is_sent = if words.has("no-model") {
             true
@@ -101,6 +107,9 @@ pub(super) fn run(case: &Case<'_>, bun: &Bun, words: &Words) -> ExitCode {
                 }
             }
         };
+        if is_swapped {
+            fs::rename(&aside, &folder).unwrap();
+        }
         let is_failed = !is_sent || (words.has("fail-pipeline") && agent == "verifier");
         let outcome = if is_failed { "failed" } else { "completed" };
         log.add(json!({
@@ -110,6 +119,9 @@ pub(super) fn run(case: &Case<'_>, bun: &Bun, words: &Words) -> ExitCode {
             failed = Some(agent);
             break;
         }
+    }
+    if words.has("second-log") {
+        EventLog::create(&task_id).add(json!({"event": "pipeline_start", "taskId": task_id}));
     }
     if !words.has("no-end") {
         log.add(match failed {

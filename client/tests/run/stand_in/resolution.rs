@@ -77,6 +77,10 @@ impl<'a> Case<'a> {
         env::current_dir().unwrap().join(folder).join("config.json")
     }
 
+    pub(super) fn adapter_path(&self) -> PathBuf {
+        self.agent_dir().join("models.json")
+    }
+
     fn agent_dir(&self) -> PathBuf {
         let home = self.bun.value("HOME").unwrap_or_default();
         match self.bun.value("PI_CODING_AGENT_DIR") {
@@ -180,7 +184,7 @@ impl<'a> Case<'a> {
 
     /// The providers of `models.json`: all of them, or none as soon as one is not valid.
     fn custom_providers(&self) -> Value {
-        let bytes = fs::read(self.agent_dir().join("models.json")).unwrap_or_default();
+        let bytes = fs::read(self.adapter_path()).unwrap_or_default();
         // Here a byte order mark stops the parser.
         let root: Option<Value> = serde_json::from_slice(&bytes).ok();
         root.and_then(|root| {
