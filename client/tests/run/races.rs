@@ -273,6 +273,7 @@ fn lost_and_on() {
         drop(listener.accept().unwrap());
         first_look.get_or_insert_with(Instant::now);
     }
+    drop(listener);
     running.go_on();
     let ran = running.wait();
     world.assert_ran(&ran, 0);
