@@ -41,6 +41,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         trial("run: a killed wrapper leaves nothing", wrapper_killed),
         trial("run: a killed keeper leaves nothing", keeper_killed),
+        trial(
+            "run: a killed keeper takes the command with it by itself",
+            keeper_killed_alone,
+        ),
         trial("run: what cannot be started is not started", not_executable),
         trial(
             "run: a folder of another run's evidence is not written to",
@@ -203,6 +207,19 @@ fn keeper_killed() {
     kill_process(keeper, Signal::KILL).unwrap();
     let ran = running.wait();
     until_gone(&[command, keeper]);
+    until_gone(&detached);
+    world.assert_ran(&ran, 137);
+}
+
+/// The command ends with its keeper, whatever the wrapper is at.
+fn keeper_killed_alone() {
+    let (world, running, command, keeper) = waiting("spawn-detached ignore-term", "");
+    let detached = running.pids("detached");
+    running.signal(Signal::STOP);
+    kill_process(keeper, Signal::KILL).unwrap();
+    until_gone(&[command]);
+    running.signal(Signal::CONT);
+    let ran = running.wait();
     until_gone(&detached);
     world.assert_ran(&ran, 137);
 }
