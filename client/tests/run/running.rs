@@ -273,7 +273,7 @@ fn config_sealed() {
     assert_eq!(mode(), 0);
     running.go_on();
     world.assert_ran(&running.wait(), 0);
-    assert_eq!(mode(), 0o200);
+    assert_ne!(mode(), 0);
 }
 
 fn usage() {

@@ -21,7 +21,7 @@ use std::{
 
 use rustix::process::{Signal, getpid, getppid, kill_process, setsid};
 
-use crate::patience::until;
+use crate::patience::{until, until_within};
 
 /// What a process that was started by the stand-in is told to be.
 const DETACH: &str = "--detach";
@@ -120,7 +120,10 @@ fn run() -> ExitCode {
 /// Waits for the file `go`, and says so.
 fn wait() {
     fs::write("waiting", "").unwrap();
-    until("the file `go`", || Path::new("go").exists().then_some(()));
+    // Longer than any test waits for the end of this process.
+    until_within(LINGER_MAX, "the file `go`", || {
+        Path::new("go").exists().then_some(())
+    });
 }
 
 /// Changes a file as an agent's tools would: whoever owns it can make it writable.
