@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     env, fs,
     fs::File,
-    os::unix::{fs::symlink, process::ExitStatusExt as _},
+    os::unix::{
+        fs::{PermissionsExt as _, symlink},
+        process::ExitStatusExt as _,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
@@ -128,8 +131,13 @@ impl World {
         fs::write(path, content).unwrap();
     }
 
-    /// Writes Case's configuration.
+    /// Writes Case's configuration, as its owner can even while it is read-only.
     pub(crate) fn configure(&self, config: impl AsRef<[u8]>) {
+        fs::set_permissions(
+            self.path("data/config.json"),
+            fs::Permissions::from_mode(0o644),
+        )
+        .unwrap();
         self.write("data/config.json", config);
     }
 
