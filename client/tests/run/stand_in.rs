@@ -1,4 +1,5 @@
-//! A stand-in for Case on Bun: this very test program, started under the name `bun`.
+//! A stand-in for Case on Bun: this very test program, started under the name `bun`, or
+//! `ca` for a compiled Case.
 //!
 //! It does what the documentation of the real ones says of configuration, models and outputs, sends
 //! no request to anybody, and besides does what the words in the variable `STAND_IN` order.
@@ -47,13 +48,18 @@ impl Words {
     }
 }
 
+/// The name of a compiled Case, which is Bun and the script in one.
+const COMPILED: &str = "ca";
+
 /// Whether this process was started as the stand-in, or by one.
 pub(crate) fn is_called() -> bool {
-    env::args_os().next().is_some_and(|program| {
-        Path::new(&program)
-            .file_name()
-            .is_some_and(|name| name == "bun")
-    })
+    is_called_as("bun") || is_called_as(COMPILED)
+}
+
+fn is_called_as(name: &str) -> bool {
+    Path::new(&own_path())
+        .file_name()
+        .is_some_and(|own| own == name)
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -73,7 +79,7 @@ pub(crate) fn main() -> ExitCode {
 fn run() -> ExitCode {
     let words = Words::read();
     let _runtime = words.has("ignore-term").then(ignore_term);
-    let bun = bun::Bun::start();
+    let bun = bun::Bun::start(is_called_as(COMPILED));
     if words.has("spawn-detached") {
         spawn_detached();
     }
@@ -167,7 +173,7 @@ fn spawn_detached() {
 }
 
 fn own_path() -> PathBuf {
-    env::args_os().next().unwrap().into()
+    env::args_os().next().unwrap_or_default().into()
 }
 
 #[expect(

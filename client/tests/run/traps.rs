@@ -454,6 +454,31 @@ const BUN: &[Row] = &[
         DOTENV_REFUSED,
     ),
     (
+        ".env.production in the working directory",
+        |world| {
+            world.write("fixture/.env.production", DOTENV);
+            world.command.retain(|word| word != "--no-env-file");
+        },
+        Shown::Untried,
+        DOTENV_REFUSED,
+    ),
+    ("a compiled Case", World::compile, Shown::Chosen, Due::Runs),
+    (
+        ".env in the working directory of a compiled Case",
+        |world| {
+            world.write("fixture/.env", DOTENV);
+            world.compile();
+        },
+        Shown::Falls(("anthropic", "claude-haiku-4-5")),
+        DOTENV_REFUSED,
+    ),
+    (
+        "another program in the place of Case",
+        |world| world.command.insert(0, "env".to_owned()),
+        Shown::Chosen,
+        Due::Refused(&["command-not-case"]),
+    ),
+    (
         "bunfig.toml in the working directory",
         |world| world.write("fixture/bunfig.toml", "preload = [\"./x.ts\"]\n"),
         Shown::Preloaded,
@@ -568,6 +593,18 @@ const OTHERS: &[Row] = &[
         "HTTP_PROXY is set",
         |world| world.set("HTTP_PROXY", PROXY),
         Shown::Proxied,
+        Due::Refused(&["proxy-configured"]),
+    ),
+    (
+        "HTTPS_PROXY is set",
+        |world| world.set("HTTPS_PROXY", PROXY),
+        Shown::Untried,
+        Due::Refused(&["proxy-configured"]),
+    ),
+    (
+        "http_proxy is set",
+        |world| world.set("http_proxy", PROXY),
+        Shown::Untried,
         Due::Refused(&["proxy-configured"]),
     ),
     (

@@ -60,7 +60,9 @@ impl World {
         for name in ["home", "data", "agent", "fixture", "bin", "case/src", "out"] {
             fs::create_dir_all(at(name)).unwrap();
         }
-        symlink(env::current_exe().unwrap(), at("bin/bun")).unwrap();
+        for name in ["bin/bun", "bin/ca"] {
+            symlink(env::current_exe().unwrap(), at(name)).unwrap();
+        }
         fs::write(at("case/src/index.ts"), "").unwrap();
         fs::write(at("fixture/t1.task.json"), TASK).unwrap();
         fs::write(at("fixture/t1.md"), "Add a greeting.\n").unwrap();
@@ -165,6 +167,13 @@ impl World {
     pub(crate) fn add_words(&mut self, words: &str) {
         self.command
             .extend(words.split_whitespace().map(str::to_owned));
+    }
+
+    /// Makes the command a compiled Case.
+    pub(crate) fn compile(&mut self) {
+        let at = self.command.iter().position(|word| word == "run").unwrap();
+        let compiled = self.text("bin/ca");
+        self.command.splice(..at, [compiled]);
     }
 
     /// Orders the stand-in.

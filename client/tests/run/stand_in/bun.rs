@@ -11,19 +11,16 @@ pub(super) struct Bun {
 }
 
 impl Bun {
-    pub(super) fn start() -> Self {
+    pub(super) fn start(is_compiled: bool) -> Self {
         let mut variables: BTreeMap<String, String> = env::vars().collect();
         let mut flags: Vec<String> = variables
             .get("BUN_OPTIONS")
             .map(|options| options.split_whitespace().map(str::to_owned).collect())
             .unwrap_or_default();
         let mut rest = env::args().skip(1);
-        for word in rest.by_ref() {
+        if !is_compiled {
             // The first word that is no flag is the script.
-            if !word.starts_with('-') {
-                break;
-            }
-            flags.push(word);
+            flags.extend(rest.by_ref().take_while(|word| word.starts_with('-')));
         }
         let is_configured = fs::read_to_string("bunfig.toml")
             .is_ok_and(|text| text.lines().any(|line| line.starts_with("preload")));
