@@ -20,58 +20,53 @@ use crate::{
 
 pub(crate) fn trials() -> Vec<Trial> {
     let own = || getpid().as_raw_nonzero().get();
+    let config = |world: &World| Some(world.text("data/config.json"));
+    let row = |name: &str, change: fn(&World), stated: Stated, told| {
+        trial(&format!("last step: {name}"), move || {
+            enters(own(), change, stated, "fixture", told);
+        })
+    };
     vec![
-        trial("last step: files as stated", move || {
-            enters(
-                own(),
-                |_| {},
-                |world| Some(world.text("data/config.json")),
-                "",
-            );
-        }),
-        trial("last step: a file that is absent as stated", move || {
-            enters(own(), |_| {}, |_| None, "");
-        }),
-        trial("last step: a file of another content", move || {
-            let change = |world: &World| world.configure("{}");
-            enters(
-                own(),
-                change,
-                |world| Some(world.text("data/config.json")),
-                CHANGED,
-            );
-        }),
-        trial("last step: a file that is gone", move || {
-            let change = |world: &World| fs::remove_file(world.path("data/config.json")).unwrap();
-            enters(
-                own(),
-                change,
-                |world| Some(world.text("data/config.json")),
-                CHANGED,
-            );
-        }),
-        trial("last step: a file that has appeared", move || {
-            let change = |world: &World| world.write("absent", "");
-            enters(own(), change, |_| None, CHANGED);
+        row("files as stated", |_| {}, config, ENTERS),
+        row("a file that is absent as stated", |_| {}, |_| None, ENTERS),
+        row(
+            "a file of another content",
+            |world| world.configure("{}"),
+            config,
+            CHANGED,
+        ),
+        row(
+            "a file that is gone",
+            |world| fs::remove_file(world.path("data/config.json")).unwrap(),
+            config,
+            CHANGED,
+        ),
+        row(
+            "a file that has appeared",
+            |world| world.write("absent", ""),
+            |_| None,
+            CHANGED,
+        ),
+        trial("last step: another working directory", move || {
+            enters(own(), |_| {}, |_| None, "home", CHANGED);
         }),
         trial("last step: a keeper that is gone", || {
             let other = getppid().unwrap().as_raw_nonzero().get();
-            enters(other, |_| {}, |_| None, NOT_STARTED);
+            enters(other, |_| {}, |_| None, "fixture", NOT_STARTED);
         }),
     ]
 }
 
+/// The file that is stated with its content; without one a file is stated absent.
+type Stated = fn(&World) -> Option<String>;
+
+const ENTERS: &str = "\"enters\"\n";
 const CHANGED: &str = "\"changed\"\n";
 const NOT_STARTED: &str = "{\"not-started\":0}\n";
 
 /// Takes the last step with this file stated as it was before the change, or with one stated absent.
-/// `told` is what is told; with nothing told the command runs.
-fn enters(
-    keeper: i32,
-    change: impl FnOnce(&World),
-    stated: impl FnOnce(&World) -> Option<String>,
-    told: &str,
-) {
+/// `directory` is stated as the working directory, which is `fixture`; `told` is what is told.
+fn enters(keeper: i32, change: fn(&World), stated: Stated, directory: &str, told: &str) {
     let world = World::new();
     let file = match stated(&world) {
         Some(path) => {
@@ -85,6 +80,8 @@ fn enters(
     let status = Command::new(env!("CARGO_BIN_EXE_admit"))
         .arg("enter")
         .arg(format!("--keeper={keeper}"))
+        .arg("--directory")
+        .arg(world.path(directory))
         .args(["--file", &file, "--"])
         .args(&world.command)
         .env_clear()
@@ -97,6 +94,6 @@ fn enters(
     let mut heard = String::new();
     own.read_to_string(&mut heard).unwrap();
     assert_eq!(heard, told);
-    assert_eq!(status.code(), Some(if told.is_empty() { 0 } else { 126 }));
-    assert_eq!(world.path("fixture/started").exists(), told.is_empty());
+    assert_eq!(status.code(), Some(if told == ENTERS { 0 } else { 126 }));
+    assert_eq!(world.path("fixture/started").exists(), told == ENTERS);
 }

@@ -13,7 +13,7 @@ use crate::{
     policy::{MODEL, PROVIDER},
     relay::{Call, Relay, Twist},
     trial,
-    world::{Running, World, case_config, models, until_gone},
+    world::{Running, World, case_config, copy, models, until_gone},
 };
 
 /// The shortest time after which contact may count as lost.
@@ -24,7 +24,7 @@ const BEFORE_START: [Call; 3] = [Call::Admit, Call::Keys, Call::Watch];
 type Change = (&'static str, fn(&World));
 
 /// What somebody may do to the files between the answer and the start.
-const CHANGES: [Change; 8] = [
+const CHANGES: [Change; 9] = [
     ("config.json selects another pair", |world| {
         world.configure(case_config("anthropic", "claude-sonnet-4-6"));
     }),
@@ -44,6 +44,10 @@ const CHANGES: [Change; 8] = [
     }),
     ("the task is another one", |world| {
         world.write("fixture/t1.md", "Remove every greeting.\n");
+    }),
+    ("the working directory is another one", |world| {
+        fs::rename(world.path("fixture"), world.path("moved")).unwrap();
+        copy(&world.path("moved"), &world.path("fixture"));
     }),
     ("the admission file is another one", |world| {
         world.write("admission.json", "{}");
@@ -88,12 +92,14 @@ pub(crate) fn trials() -> Vec<Trial> {
                 too_late(call);
             },
         ));
-        for (signal, name) in [(Signal::KILL, "killed"), (Signal::TERM, "told to end")] {
-            trials.push(trial(
-                &format!("race: the wrapper is {name} during {call:?}"),
-                move || ended_before(call, signal),
-            ));
-        }
+        trials.push(trial(
+            &format!("race: the wrapper is killed during {call:?}"),
+            move || killed(call),
+        ));
+        trials.push(trial(
+            &format!("race: the wrapper is told to end during {call:?}"),
+            move || told_to_end(call),
+        ));
         trials.push(trial(
             &format!("race: nothing happens during {call:?}"),
             move || {
@@ -156,6 +162,7 @@ fn changed(call: Call, change: fn(&World)) {
     change(&world);
     relay.go_on();
     world.assert_not_started(&running.wait(), 82, &["changed-before-start"]);
+    assert!(!world.path("moved/started").exists());
 }
 
 fn undisturbed(call: Call) {
@@ -184,18 +191,29 @@ fn vanished(call: Call) {
     world.assert_not_started(&running.wait(), 81, &["no-answer"]);
 }
 
-/// The wrapper ends before it has started anything.
-fn ended_before(call: Call, signal: Signal) {
+fn killed(call: Call) {
     let (mut world, relay) = relayed(call);
     let running = world.start("evidence");
     assert_eq!(relay.until_stopped(), call);
-    running.signal(signal);
+    running.signal(Signal::KILL);
     let ran = running.wait();
     relay.go_on();
-    assert_eq!(ran.signal(), Some(signal.as_raw()), "{}", ran.stderr);
+    assert_eq!(ran.signal(), Some(9));
     assert!(!world.path("fixture/started").exists());
     assert!(!ran.evidence.join("case_process_started").exists());
     // What it held holds nobody up.
+    world.endpoint = world.daemon.endpoint();
+    world.assert_ran(&world.start("next").wait(), 0);
+}
+
+fn told_to_end(call: Call) {
+    let (mut world, relay) = relayed(call);
+    let running = world.start("evidence");
+    assert_eq!(relay.until_stopped(), call);
+    running.signal(Signal::TERM);
+    let ran = running.wait();
+    relay.go_on();
+    world.assert_not_started(&ran, 82, &["interrupted-before-start"]);
     world.endpoint = world.daemon.endpoint();
     world.assert_ran(&world.start("next").wait(), 0);
 }

@@ -320,7 +320,7 @@ pub(crate) fn models(provider: &str, of_model: &str, more: &str) -> String {
     )
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
