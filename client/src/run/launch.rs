@@ -188,14 +188,13 @@ async fn start(
         None => ask(client, &prepared.request).await?,
     };
     record.allowed(&permission).map_err(Denial::NoEvidence)?;
+    look_again(&prepared)?;
     // The configuration is claimed before its last look: whoever touches it from here on is seen.
     let sealed = Sealed::seal(&prepared.files).map_err(Denial::NotSealed)?;
     let config = Watched::new(&prepared.files, FileRole::CaseConfig);
     let adapter = Watched::new(&prepared.files, FileRole::Models);
     let following = follow(plan, client, &permission).await?;
-    if !prepared.files.iter().all(ReadFile::is_unchanged) {
-        return Err(Denial::Changed);
-    }
+    look_again(&prepared)?;
     let stderr = record.stderr().map_err(Denial::NoEvidence)?;
     permission.holds()?;
     if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
@@ -255,6 +254,15 @@ async fn prepare(plan: &Plan) -> Result<Prepared, Denial> {
             .map(|digest| digest.to_string()),
         before,
     })
+}
+
+/// Whether every file that a fact was stated from is what it was.
+fn look_again(prepared: &Prepared) -> Result<(), Denial> {
+    if prepared.files.iter().all(ReadFile::is_unchanged) {
+        Ok(())
+    } else {
+        Err(Denial::Changed)
+    }
 }
 
 async fn ask(client: &mut Client, request: &AdmitRequest) -> Result<Permission, Denial> {

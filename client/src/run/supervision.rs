@@ -239,7 +239,10 @@ impl Running {
                     EndedBy::LostContact
                 }
                 // A keeper that does not do its work is killed, and the command dies with it.
-                () = at(give_up_at) => break End::Unknown,
+                () = at(give_up_at) => {
+                    let _ = self.keeper.kill();
+                    break End::Unknown;
+                }
             };
             if give_up_at.is_none() {
                 ended_by = cause;

@@ -45,6 +45,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             "run: a killed keeper takes the command with it by itself",
             keeper_killed_alone,
         ),
+        trial(
+            "run: a stopped keeper holds up no revocation",
+            keeper_stopped,
+        ),
         trial("run: what cannot be started is not started", not_executable),
         trial(
             "run: a folder of another run's evidence is not written to",
@@ -222,6 +226,18 @@ fn keeper_killed_alone() {
     let ran = running.wait();
     until_gone(&detached);
     world.assert_ran(&ran, 137);
+}
+
+/// A keeper that does not listen does not hold up a revocation.
+fn keeper_stopped() {
+    let (world, running, command, keeper) = waiting("spawn-detached", "--grace-ms 0");
+    let detached = running.pids("detached");
+    kill_process(keeper, Signal::STOP).unwrap();
+    world.revoke();
+    let ran = running.wait();
+    until_gone(&[command, keeper]);
+    until_gone(&detached);
+    world.assert_ran(&ran, 85);
 }
 
 fn not_executable() {

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Signal, getpid, getppid, kill_process, setsid};
+use rustix::process::{Signal, getpgid, getpid, getppid, kill_process, setpgid, setsid};
 
 use crate::patience::{until, until_within};
 
@@ -82,6 +82,9 @@ fn run() -> ExitCode {
     let bun = bun::Bun::start(is_called_as(COMPILED));
     if words.has("spawn-detached") {
         spawn_detached();
+    }
+    if words.has("leave-group") {
+        setpgid(None, Some(getpgid(getppid()).unwrap())).unwrap();
     }
     if words.has("record-environment") {
         record_environment();
