@@ -151,6 +151,7 @@ def complete(lane):
         "streamId": "0197f0a4-5c00-7abc-8def-0123456789ab",
         "seq": 7,
         "recordHash": "0b" * 32,
+        "permit": "e30.e30.c2ln",
     }
 
 
@@ -176,6 +177,7 @@ def test_only_a_complete_allow_starts(scripted, launch, facts):
         {"seq": None},
         {"recordHash": None},
         {"recordHash": "0b"},
+        {"permit": None},
         {"dryRun": True},
         {"caseModelAdmissionStatus": None},
         {"caseModelAdmissionStatus": "ADMISSION_STATUS_NOT_ADMITTED"},
