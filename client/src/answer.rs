@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use admit_permit::is_plausible;
+use admit_permit::{is_plausible, is_uuid, is_uuid_v7};
 use admit_policy::{Digest, Timestamp};
 use admit_proto::v1::{AdmissionStatus, AdmitRequest, AdmitResponse, Lane, Place, Reason, Verdict};
 use prost_types::Timestamp as WireTimestamp;
@@ -168,7 +168,7 @@ impl Answer {
 
 impl Stamp {
     fn verify(asked: &AdmitRequest, response: &AdmitResponse) -> Result<Self, AskError> {
-        if !is_decision_id(&response.decision_id) {
+        if !is_uuid_v7(&response.decision_id) {
             return Err(AskError::Malformed(
                 "its decision id is not a version 7 UUID",
             ));
@@ -335,21 +335,6 @@ pub(crate) fn digest(text: &str) -> Result<Option<Digest>, AskError> {
     Digest::parse(text)
         .map(Some)
         .ok_or(AskError::Malformed("its policy digest is not a digest"))
-}
-
-/// Whether `id` is a version 7 UUID in its canonical lowercase form.
-pub(crate) fn is_decision_id(id: &str) -> bool {
-    is_uuid(id) && id.as_bytes().get(14) == Some(&b'7')
-}
-
-/// Whether `id` is a UUID in its canonical lowercase form.
-fn is_uuid(id: &str) -> bool {
-    id.len() == 36
-        && id.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            19 => matches!(byte, b'8' | b'9' | b'a' | b'b'),
-            _ => byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'),
-        })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! [`Accepted`] has no constructor but [`Judgment::verify`]. What is neither a well-formed ACCEPTED
 //! nor a well-formed REJECTED is an error, and an error accepts nothing.
 
+use admit_permit::is_uuid_v7;
 use admit_policy::Timestamp;
 use admit_proto::v1::{
     CheckEvidenceRequest, CheckEvidenceResponse, EvidenceVerdict, ObservationState,
@@ -11,7 +12,7 @@ use admit_proto::v1::{
 };
 
 use crate::{
-    answer::{Record, is_decision_id, record, time, verified_reasons},
+    answer::{Record, record, time, verified_reasons},
     failure::AskError,
 };
 
@@ -57,7 +58,8 @@ impl Accepted {
 }
 
 impl Rejected {
-    /// The decision that the permit states; `None` when the permit is not valid.
+    /// The decision that the permit states, be it for this run or not; `None` when the server did not
+    /// sign the permit.
     #[must_use]
     pub fn decision_id(&self) -> Option<&str> {
         self.decision_id.as_deref()
@@ -127,7 +129,8 @@ impl Judgment {
         &self.stamp().record
     }
 
-    /// The decision that the permit states; `None` when the permit is not valid.
+    /// The decision that the permit states, be it for this run or not; `None` when the server did not
+    /// sign the permit.
     #[must_use]
     pub fn decision_id(&self) -> Option<&str> {
         match self {
@@ -155,7 +158,7 @@ impl Judgment {
 
 impl Stamp {
     fn verify(response: &CheckEvidenceResponse) -> Result<Self, AskError> {
-        if !is_decision_id(&response.evidence_id) {
+        if !is_uuid_v7(&response.evidence_id) {
             return Err(AskError::Malformed(
                 "its evidence id is not a version 7 UUID",
             ));
@@ -176,7 +179,7 @@ impl Stamp {
 fn decision_id(text: &str) -> Result<Option<String>, AskError> {
     if text.is_empty() {
         Ok(None)
-    } else if is_decision_id(text) {
+    } else if is_uuid_v7(text) {
         Ok(Some(text.to_owned()))
     } else {
         Err(AskError::Malformed(

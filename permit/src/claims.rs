@@ -6,6 +6,8 @@
 use admit_policy::{Digest, bounds::Bound};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::id::{is_uuid, is_uuid_v7};
+
 /// Who issues permits.
 pub const ISSUER: &str = "admit";
 /// Longest time from the decision to the end of a permit, in seconds.
@@ -168,7 +170,7 @@ impl Claims {
             ("sub", Bound::RunId.holds(&self.run_id), "is not a run id"),
             (
                 "jti",
-                is_version_7(&self.decision_id),
+                is_uuid_v7(&self.decision_id),
                 "is not a version 7 UUID",
             ),
             (
@@ -324,19 +326,4 @@ fn parsed_digest(claim: &'static str, text: &str) -> Result<Digest, ClaimsFault>
         claim,
         fault: "is not 64 lowercase hexadecimal digits",
     })
-}
-
-/// Whether `id` is a version 7 UUID in its canonical lowercase form.
-fn is_version_7(id: &str) -> bool {
-    is_uuid(id) && id.as_bytes().get(14) == Some(&b'7')
-}
-
-/// Whether `id` is a UUID in its canonical lowercase form.
-fn is_uuid(id: &str) -> bool {
-    id.len() == 36
-        && id.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            19 => matches!(byte, b'8' | b'9' | b'a' | b'b'),
-            _ => byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'),
-        })
 }

@@ -4,6 +4,7 @@
 //! reading order:
 //!
 //! - [`claims`]: what a permit states, and whether that is the launch at hand
+//! - `id`: the form of the ids in it
 //! - [`key`]: the keys, each named by its own thumbprint
 //! - [`key_set`]: the public keys as a JWK Set, and verification
 //! - `provider`: the cryptography of `jsonwebtoken`, done by ring
@@ -17,11 +18,13 @@
 #![forbid(unsafe_code)]
 
 pub mod claims;
+mod id;
 pub mod key;
 pub mod key_set;
 mod provider;
 
 pub use claims::{Claims, ClaimsFault, Lane, Mismatch};
+pub use id::{is_uuid, is_uuid_v7};
 pub use key::{KeyFault, PublicKey, SigningKey};
 pub use key_set::{KeySet, KeySetError, PermitError};
 

@@ -1,7 +1,8 @@
 //! The drill: proves on a running server that its gates are closed.
 //!
 //! It sends launches that have to be denied, each as a dry run and each with one thing amiss, and looks
-//! for the code that the thing has to be denied with. A denial for another reason proves nothing.
+//! for the code that the thing has to be denied with. A denial for another reason proves nothing, and
+//! neither does a code that the launch in which nothing is amiss is denied with too.
 //!
 //! Deliberately absent: any launch that is not a dry run, and any way to pass without every answer.
 
@@ -18,6 +19,8 @@ use table::EXERCISES;
 
 /// Most pairs that the policy does not admit and that are asked for.
 const PAIRS_MAX: usize = 32;
+/// Why a gate cannot be shown whose code the control is denied with.
+const DENIED_ANYWAY: &str = "the launch in which nothing is amiss is denied with the same code";
 /// The scopes of an endpoint, in the order in which the first fitting one is looked for.
 const SCOPES: [EndpointScope; 4] = [
     EndpointScope::Loopback,
@@ -78,7 +81,8 @@ pub(crate) enum Finding {
     },
     /// The launch was denied for other reasons only.
     Unproven(Denial),
-    /// The gate cannot be shown under the policy in force, and was not asked.
+    /// The gate cannot be shown: not under the policy in force, which was not asked then, or not with
+    /// what is known of the launch.
     NotApplicable(&'static str),
 }
 
@@ -145,7 +149,9 @@ async fn drill_into(
         policy: &policy,
     };
     let mut ground = Ground::new(&policy, driller);
-    drilled.control = Some(asking.control(&mut ground).await?);
+    let control = asking.control(&mut ground).await?;
+    let control_reasons = control.reasons.clone();
+    drilled.control = Some(control);
     for exercise in &EXERCISES {
         let expected = exercise
             .expected
@@ -157,7 +163,13 @@ async fn drill_into(
             None => {
                 let mut request = ground.base();
                 (exercise.change)(&mut request, &ground);
-                asking.ask(request, &expected).await?
+                // A state is what denies the control; it is shown by that.
+                let denied_anyway: &[String] = if exercise.when.is_what_denies() {
+                    &[]
+                } else {
+                    &control_reasons
+                };
+                asking.ask(request, &expected, denied_anyway).await?
             }
         };
         drilled.launches.push(Launched {
@@ -181,7 +193,8 @@ async fn drill_into(
             .collect();
         drilled.launches.push(Launched {
             name: format!("revoked-pair: {} / {}", pair.provider, pair.model),
-            result: asking.ask(request, &expected).await?,
+            // What is shown is the state of this pair, whichever pair the control asks for.
+            result: asking.ask(request, &expected, &[]).await?,
             expected,
         });
     }
@@ -240,7 +253,14 @@ impl Asking<'_> {
         Ok(control)
     }
 
-    async fn ask(&mut self, request: AdmitRequest, expected: &[String]) -> Result<Finding, Fault> {
+    /// Asks for a launch that has to be denied with one of the codes that are `expected`. One that is
+    /// in `denied_anyway` too shows nothing.
+    async fn ask(
+        &mut self,
+        request: AdmitRequest,
+        expected: &[String],
+        denied_anyway: &[String],
+    ) -> Result<Finding, Fault> {
         Ok(match self.answer(request).await? {
             Answer::Allowed(allowed) => Finding::Open {
                 decision_id: allowed.decision_id().to_owned(),
@@ -250,8 +270,12 @@ impl Asking<'_> {
                     decision_id: denied.decision_id().to_owned(),
                     reasons: codes(denied.reasons()),
                 };
-                if denial.reasons.iter().any(|code| expected.contains(code)) {
+                let mut met = denial.reasons.iter().filter(|code| expected.contains(code));
+                let is_met = met.clone().next().is_some();
+                if met.any(|code| !denied_anyway.contains(code)) {
                     Finding::Closed(denial)
+                } else if is_met {
+                    Finding::NotApplicable(DENIED_ANYWAY)
                 } else {
                     Finding::Unproven(denial)
                 }

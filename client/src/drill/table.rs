@@ -88,6 +88,21 @@ impl When {
         };
         (!can).then_some(obstacle)
     }
+
+    /// Whether the launch is about a state of the policy that denies every launch. The control is then
+    /// denied with its code too, and that is what has to be shown.
+    pub(crate) fn is_what_denies(self) -> bool {
+        match self {
+            Self::Unread | Self::Stale | Self::NoRecord | Self::NotDecided => true,
+            Self::Always
+            | Self::Read
+            | Self::Local
+            | Self::LocalAdmission
+            | Self::OneAdmission
+            | Self::NotSilentPair
+            | Self::SilentPairNotAdmitted => false,
+        }
+    }
 }
 
 type Change = fn(&mut AdmitRequest, &Ground);
@@ -252,6 +267,25 @@ mod tests {
         assert_eq!(names.len(), EXERCISES.len());
         for exercise in &EXERCISES {
             assert!(!exercise.expected.is_empty(), "{}", exercise.name);
+        }
+    }
+
+    #[test]
+    fn only_a_launch_that_changes_nothing_is_about_what_denies_the_control() {
+        let policy = admit_proto::v1::Policy::default();
+        let driller = super::super::Driller {
+            host: "spark-1".into(),
+            run_id: "admit-drill".into(),
+            pair: None,
+            admission_file: None,
+        };
+        let ground = Ground::new(&policy, &driller);
+        for exercise in &EXERCISES {
+            let mut request = ground.base();
+            (exercise.change)(&mut request, &ground);
+            if exercise.when.is_what_denies() {
+                assert_eq!(request, ground.base(), "{}", exercise.name);
+            }
         }
     }
 

@@ -57,6 +57,16 @@ fn policy(branch: Branch) -> Policy {
 
 /// Whether this is the launch in which nothing is amiss.
 fn is_control(request: &AdmitRequest) -> bool {
+    has_nothing_amiss(request)
+        && request.provider == PROVIDER
+        && request.model == MODEL
+        && request.admission_file_digest
+            == Digest::of(&fs::read(ADMISSION_FILE).unwrap()).to_string()
+        && request.credential_source_class == "pi-models-json-local-no-secret"
+}
+
+/// Whether nothing is amiss in it, whatever its pair and its admission file are.
+fn has_nothing_amiss(request: &AdmitRequest) -> bool {
     let Ok(config) =
         serde_json::from_slice::<Value>(request.case_config.as_deref().unwrap_or(b"x"))
     else {
@@ -65,14 +75,10 @@ fn is_control(request: &AdmitRequest) -> bool {
     let local = request.local_provider.unwrap_or_default();
     request.lane == 2
         && request.stage == 2
-        && request.provider == PROVIDER
-        && request.model == MODEL
-        && config["models"]["default"]["provider"] == PROVIDER
+        && config["models"]["default"]["provider"] == request.provider.as_str()
+        && config["models"]["default"]["model"] == request.model.as_str()
         && config["models"].as_object().unwrap().len() == 1
         && request.expected_policy_digest.is_empty()
-        && request.admission_file_digest
-            == Digest::of(&fs::read(ADMISSION_FILE).unwrap()).to_string()
-        && request.credential_source_class == "pi-models-json-local-no-secret"
         && request.case_model_override == i32::from(Presence::Absent)
         && request.model_flag == i32::from(Presence::Absent)
         && request.agent_flag == i32::from(Presence::Absent)
@@ -110,6 +116,27 @@ fn closed(request: &AdmitRequest) -> AdmitResponse {
             request,
             Code::ALL.iter().map(|code| reason(code.as_str())).collect(),
         )
+    }
+}
+
+/// The codes that a launch without an admission file is denied with.
+const WITHOUT_FILE: [&str; 2] = ["admission-file-missing", "credential-source-mismatch"];
+/// The codes that a launch of a pair that is not admitted is denied with.
+const NOT_ADMITTED: [&str; 1] = ["provider-model-not-admitted"];
+
+fn denied_with(request: &AdmitRequest, codes: &[&str]) -> AdmitResponse {
+    deny(request, codes.iter().map(|code| reason(code)).collect())
+}
+
+/// What [`closed`] is to a host without an admission file.
+fn closed_without_file(request: &AdmitRequest) -> AdmitResponse {
+    let is_without = request.provider == PROVIDER
+        && request.admission_file_digest.is_empty()
+        && request.credential_source_class.is_empty();
+    if is_without && has_nothing_amiss(request) {
+        denied_with(request, &WITHOUT_FILE)
+    } else {
+        closed(request)
     }
 }
 
@@ -204,18 +231,26 @@ async fn closed_gates_pass_with_0() {
 async fn without_the_admission_file_less_can_be_shown() {
     let scene = Scene::new();
     let script = drilled(policy(Branch::LocalProviderRequired), |request| {
-        Ok(closed(request))
+        Ok(closed_without_file(request))
     });
     let (endpoint, asked) = script.serve_tcp().await;
     let mut command = drill(&scene, &endpoint, &["--json"]);
     command.env_remove("CTO_HARNESS_CASE_MODEL_ADMISSION_FILE");
     let output = run(command).await;
-    assert_eq!(code(&output), Some(0));
+    assert_eq!(code(&output), Some(0), "{}", short(&output));
     let shape = json(&output);
     assert_eq!(shape["control"]["allowed"], false);
     let unknown = launch(&shape, "network-scope-unstated");
     assert_eq!(unknown["result"], "not_applicable");
     assert!(unknown["obstacle"].is_string());
+    // What denies the control is not shown by the launches that are about it.
+    for name in WITHOUT_FILE {
+        let launch = launch(&shape, name);
+        assert_eq!(launch["result"], "not_applicable", "{name}");
+        let obstacle = launch["obstacle"].as_str().unwrap();
+        assert!(obstacle.contains("the same code"), "{obstacle}");
+    }
+    assert_eq!(launch(&shape, "pair-not-admitted")["result"], "closed");
     // The local gates are asked of a pair for which they hold whatever the admission says.
     assert_eq!(launch(&shape, "adapter-missing")["result"], "closed");
     let absent = i32::from(AdapterState::Absent);
@@ -225,6 +260,48 @@ async fn without_the_admission_file_less_can_be_shown() {
         .find(|request| request.local_provider.unwrap_or_default().adapter == absent)
         .unwrap();
     assert_eq!(of_adapter.provider, "admit-drill");
+}
+
+#[tokio::test]
+async fn what_denies_the_control_shows_no_gate() {
+    let scene = Scene::new();
+    let stranger = ["--json", "--provider", "p", "--model", "m"];
+    // What becomes of the launch of another pair that is not admitted: `None`, allowed.
+    for (codes, result, exit) in [
+        (Some(&NOT_ADMITTED[..]), "not_applicable", 0),
+        (Some(&["pair-not-selected"]), "unproven", 1),
+        (None, "open", 1),
+    ] {
+        let script = drilled(policy(Branch::LocalProviderRequired), move |request| {
+            let is_amiss = !has_nothing_amiss(request) || request.admission_file_digest.is_empty();
+            Ok(match (is_amiss, codes) {
+                (true, _) => closed(request),
+                (false, None) if request.provider != "p" => allow(request),
+                (false, Some(codes)) if request.provider == "admit-drill" => {
+                    denied_with(request, codes)
+                }
+                // That pair is denied for a reason that the control is not denied for.
+                (false, Some(_)) if request.provider == "anthropic" => denied_with(
+                    request,
+                    &["provider-model-not-admitted", "pair-not-selected"],
+                ),
+                (false, Some(_) | None) if request.provider == "p" => {
+                    denied_with(request, &NOT_ADMITTED)
+                }
+                (false, Some(_) | None) => closed(request),
+            })
+        });
+        let (endpoint, _) = script.serve_tcp().await;
+        let output = run(drill(&scene, &endpoint, &stranger)).await;
+        let shape = json(&output);
+        assert_eq!(shape["control"]["reasons"][0], NOT_ADMITTED[0]);
+        assert_eq!(launch(&shape, "pair-not-admitted")["result"], result);
+        assert_eq!(code(&output), Some(exit), "{result}: {}", short(&output));
+        if exit == 0 {
+            let another = launch(&shape, "branch-of-another-pair");
+            assert_eq!(another["result"], "closed");
+        }
+    }
 }
 
 #[tokio::test]
@@ -308,6 +385,12 @@ async fn what_the_branch_does_not_show_is_not_applicable() {
             "not_applicable",
         ),
         (Branch::Unspecified, "no-valid-record", "closed"),
+        // Every launch is denied with its code, the control too.
+        (
+            Branch::LocalProviderRequired,
+            "agent-flag",
+            "not_applicable",
+        ),
         (Branch::NotDecided, "no-valid-record", "not_applicable"),
     ] {
         let script = drilled(policy(branch), |request| {

@@ -78,6 +78,9 @@ pub enum DirectoryError {
     /// A file is not to be had, or not a key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// There is no thread that could look at it again.
+    #[error("the system refuses a thread that follows the permit keys")]
+    Thread(#[source] io::Error),
     /// The system gives no random bytes.
     #[error("no key can be made: {0}")]
     Make(#[from] admit_permit::KeyFault),

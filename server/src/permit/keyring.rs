@@ -2,17 +2,23 @@
 //!
 //! The directory is looked at again and again; what it says then is in force at once. A directory that
 //! cannot be used any more takes no key away: a launch that is allowed must not fail because of a
-//! file that is needed only at the next start. The log says it. Deliberately absent: any key that was
-//! never on the disk.
+//! file that is needed only at the next start. The log says it. A thread of its own looks, which is
+//! there from the start: later the system may refuse one. Deliberately absent: any key that was never
+//! on the disk.
 
 use std::{
+    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
     time::Duration,
 };
 
 use admit_permit::{Claims, KeyFault, KeySet, PermitError, SigningKey, key_set::KEYS_MAX};
-use tokio::{sync::watch as channel, task::JoinHandle};
+use tokio::sync::watch as channel;
 
 use super::{
     PermitConfig,
@@ -40,22 +46,17 @@ struct Held {
 /// Looks at the directory again and again, as long as it lives.
 #[derive(Debug)]
 pub struct KeyringFollower {
-    task: JoinHandle<()>,
-}
-
-impl Drop for KeyringFollower {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    /// Nothing is sent; the thread ends when this is gone. It may hang in the file system, and so is not
+    /// waited for.
+    _stop: mpsc::Sender<()>,
 }
 
 impl Keyring {
     /// Reads the keys, makes the first one if there is none, and follows the directory from then on.
-    /// Needs a runtime.
     ///
     /// # Errors
     ///
-    /// When the directory or a key in it cannot be used.
+    /// When the directory or a key in it cannot be used, or there is no thread to be had.
     pub fn open(
         config: &PermitConfig,
         audit_dir: &Path,
@@ -81,12 +82,16 @@ impl Keyring {
             "permits are signed"
         );
         let (sender, receiver) = channel::channel(held);
-        let task = tokio::spawn(follow(place, sender));
+        let (stop, stopping) = mpsc::channel();
+        thread::Builder::new()
+            .name("permit-keys".into())
+            .spawn(move || follow(|| place.look(false), &sender, &stopping, LOOK_INTERVAL))
+            .map_err(DirectoryError::Thread)?;
         let keyring = Self {
             held: receiver,
             lifetime: config.lifetime,
         };
-        Ok((keyring, KeyringFollower { task }))
+        Ok((keyring, KeyringFollower { _stop: stop }))
     }
 
     /// From the decision to the end of a permit.
@@ -195,40 +200,121 @@ impl Place {
     }
 }
 
-/// Puts in force what the directory says, until nobody holds the keys any more.
-async fn follow(place: Place, sender: channel::Sender<Arc<Held>>) {
+/// Puts in force what `look` finds, each time that `interval` has passed, until the other end of
+/// `stopping` is gone.
+fn follow(
+    mut look: impl FnMut() -> Result<Held, DirectoryError>,
+    sender: &channel::Sender<Arc<Held>>,
+    stopping: &mpsc::Receiver<()>,
+    interval: Duration,
+) {
     let mut told: Option<String> = None;
-    loop {
-        tokio::time::sleep(LOOK_INTERVAL).await;
-        let looking = place.clone();
-        let looked = tokio::task::spawn_blocking(move || looking.look(false)).await;
-        match looked {
+    while stopping.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+        // Nothing is kept from one look to the next, so one that broke off spoils no other.
+        let fault = match panic::catch_unwind(AssertUnwindSafe(&mut look)) {
             Ok(Ok(held)) => {
                 if told.take().is_some() {
                     tracing::info!("the permit keys can be read again");
                 }
-                let former = Arc::clone(&sender.borrow());
-                if former.set != held.set {
-                    tracing::info!(
-                        kid = held.signing.kid(),
-                        keys = held.set.keys().len(),
-                        "permits are signed with other keys"
-                    );
-                    sender.send_replace(Arc::new(held));
-                }
+                put_in_force(held, sender);
+                continue;
             }
-            Ok(Err(error)) => {
-                let error = format!("{:#}", anyhow::Error::from(error));
-                // Said once, not every ten seconds.
-                if told.as_ref() != Some(&error) {
-                    tracing::error!(
-                        "the permit keys cannot be read any more, and permits are signed with the key in memory; mend this before the next start: {error}"
-                    );
-                    told = Some(error);
-                }
-            }
-            // The runtime is going down.
-            Err(_) => return,
+            Ok(Err(error)) => format!("{:#}", anyhow::Error::from(error)),
+            Err(_) => "looking at them broke off, which is a fault of this program".to_owned(),
+        };
+        // Said once, not every ten seconds.
+        if told.as_ref() != Some(&fault) {
+            tracing::error!(
+                "the permit keys cannot be read any more, and permits are signed with the key in memory; mend this before the next start: {fault}"
+            );
+            told = Some(fault);
         }
+    }
+}
+
+fn put_in_force(held: Held, sender: &channel::Sender<Arc<Held>>) {
+    let former = Arc::clone(&sender.borrow());
+    if former.set != held.set {
+        tracing::info!(
+            kid = held.signing.kid(),
+            keys = held.set.keys().len(),
+            "permits are signed with other keys"
+        );
+        sender.send_replace(Arc::new(held));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn held() -> Held {
+        let signing = SigningKey::from_pkcs8(&SigningKey::generate_pkcs8().unwrap()).unwrap();
+        let set = KeySet::new(vec![signing.public().clone()]).unwrap();
+        Held { signing, set }
+    }
+
+    /// Follows these looks, one after the other, and then ends. What is in force then, and the log.
+    fn followed(looks: Vec<fn() -> Result<Held, DirectoryError>>) -> (Arc<Held>, String) {
+        let (sender, receiver) = channel::channel(Arc::new(held()));
+        let (stop, stopping) = mpsc::channel();
+        let (mut stop, mut looks) = (Some(stop), looks.into_iter());
+        let look = || {
+            let look = looks.next().unwrap();
+            if looks.len() == 0 {
+                stop = None;
+            }
+            look()
+        };
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(Arc::new(log.reopen().unwrap()))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            follow(look, &sender, &stopping, Duration::from_millis(1));
+        });
+        let log = fs::read_to_string(log.path()).unwrap();
+        (Arc::clone(&receiver.borrow()), log)
+    }
+
+    #[test]
+    fn a_look_that_breaks_off_is_told_once_and_ends_nothing() {
+        let missing = || {
+            Err(DirectoryError::PrivateMissing {
+                dir: "permit-keys".into(),
+            })
+        };
+        let (_, log) = followed(vec![
+            || panic!("the look broke off"),
+            || panic!("the look broke off"),
+            missing,
+            missing,
+        ]);
+        assert_eq!(log.matches("looking at them broke off").count(), 1, "{log}");
+        assert_eq!(log.matches("no private key any more").count(), 1, "{log}");
+
+        let (_, log) = followed(vec![|| panic!("the look broke off"), || Ok(held())]);
+        assert!(log.contains("can be read again"), "{log}");
+        assert!(log.contains("signed with other keys"), "{log}");
+    }
+
+    // There is no runtime in this test: nothing of it is needed when a thread cannot be had later.
+    #[test]
+    fn the_keys_are_followed_without_a_runtime() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = PermitConfig {
+            keys: None,
+            lifetime: Duration::from_secs(60),
+            rotate_after: Duration::from_secs(3600),
+            verify_for: Duration::from_secs(3600),
+        };
+        let (keyring, follower) = Keyring::open(&config, dir.path()).unwrap();
+        let KeyringFollower { _stop: stop } = &follower;
+        // The thread is there, and listens to its end.
+        assert!(stop.send(()).is_ok());
+        assert!(keyring.jwks().contains("kid"));
     }
 }

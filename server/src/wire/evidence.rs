@@ -40,7 +40,8 @@ pub struct Judged {
     pub evidence_id: uuid::Uuid,
     /// When it was judged.
     pub at: Timestamp,
-    /// The decision that the permit states; `None` without a valid permit.
+    /// The decision that the permit states, be it for this run or not; `None` when this server did not
+    /// sign it.
     pub decision_id: Option<uuid::Uuid>,
     /// The verdict.
     pub verdict: EvidenceVerdict,

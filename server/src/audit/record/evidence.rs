@@ -25,7 +25,8 @@ pub struct Evidence {
     pub verdict: EvidenceVerdict,
     /// The code of every reason, in the order of the checks.
     pub reasons: Vec<String>,
-    /// The decision that the permit states, a UUID; none without a valid permit.
+    /// The decision that the permit states, a UUID, be it for this run or not; none when this server
+    /// did not sign it.
     pub decision: Option<String>,
     /// Where the caller's trace stands, if it stated one.
     pub trace: Option<Trace>,
