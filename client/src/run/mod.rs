@@ -4,7 +4,8 @@
 //! In reading order:
 //!
 //! - [`launch`]: the steps before the start, each of which can end the launch
-//! - [`permission`]: the right to start, from a verified permit
+//! - [`permission`]: the right to start, from a verified permit; [`objection`]: what this host sees
+//!   against a permit from elsewhere
 //! - [`record`]: what is written into the evidence folder
 //! - [`denial`]: why a launch did not start
 //! - [`sealed`]: the configuration, read-only and watched
@@ -24,6 +25,7 @@ mod descendants;
 pub(crate) mod entry;
 pub(crate) mod keeper;
 pub(crate) mod launch;
+mod objection;
 mod output;
 pub(crate) mod permission;
 mod record;
