@@ -220,8 +220,9 @@ mod tests {
 
     #[test]
     fn a_permit_fits_just_its_launch() {
+        type Change = fn(&mut AdmitRequest);
         fits(&claims(), &request()).unwrap();
-        let changes: [(fn(&mut AdmitRequest), &str); 10] = [
+        let changes: [(Change, &str); 10] = [
             (|r| r.host = "spark-2".into(), "permit-unfit"),
             (|r| r.run_id = "run-2".into(), "permit-unfit"),
             (|r| r.lane = Lane::Fake.into(), "permit-unfit"),
