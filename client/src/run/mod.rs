@@ -8,7 +8,7 @@
 //!   against a permit from elsewhere
 //! - [`record`]: what is written into the evidence folder
 //! - [`denial`]: why a launch did not start
-//! - [`sealed`]: the configuration, read-only and watched
+//! - [`sealed`]: the configuration, read-only and watched; [`trail`]: the way to it
 //! - [`supervision`]: the running command
 //! - [`keeper`], [`entry`]: the two processes of ours between the wrapper and the command
 //! - [`descendants`]: the end of everything that was started
@@ -31,3 +31,4 @@ pub(crate) mod permission;
 mod record;
 pub(crate) mod sealed;
 pub(crate) mod supervision;
+mod trail;
