@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use admit_client::{Answer, Client, facts::bounded_file};
+use admit_client::{Allowed, Answer, Client, facts::bounded_file};
 use admit_permit::{
     Claims, KeySet, Lane as PermitLane, PERMIT_CHARS_MAX, key_set::KEY_SET_BYTES_MAX,
 };
@@ -48,7 +48,8 @@ impl GivenPermit {
     }
 }
 
-/// The right to start one command once.
+/// The right to start one command. The permit itself is good for any number of starts of its launch
+/// within its time: nothing on this host remembers that it was used.
 #[derive(Debug)]
 pub(super) struct Permission {
     claims: Claims,
@@ -69,12 +70,22 @@ impl Permission {
 
     /// The permission of an ALLOW that the server has just given.
     pub(super) async fn of_allow(
-        permit: &str,
+        allowed: &Allowed,
         client: &mut Client,
         request: &AdmitRequest,
     ) -> Result<Self, Denial> {
+        let permit = allowed
+            .permit()
+            .ok_or(Denial::PermitUnfit("the answer has no permit"))?;
         let keys = keys_of(client).await?;
-        Self::verify(permit.to_owned(), &keys, request)
+        let permission = Self::verify(permit.to_owned(), &keys, request)?;
+        if is_permit_of(&permission.claims, allowed) {
+            Ok(permission)
+        } else {
+            Err(Denial::PermitUnfit(
+                "the permit is that of another decision than the answer",
+            ))
+        }
     }
 
     /// The permission of a permit that was obtained elsewhere, for a launch that this host has
@@ -139,6 +150,16 @@ fn read_text(path: &std::path::Path, bytes_max: usize) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// Whether the permit states just this ALLOW.
+fn is_permit_of(claims: &Claims, allowed: &Allowed) -> bool {
+    let record = allowed.record();
+    claims.decision_id == allowed.decision_id()
+        && claims.policy == allowed.policy_digest()
+        && claims.stream_id == record.stream_id
+        && claims.seq == record.seq
+        && claims.record_hash == record.hash
+}
+
 /// Whether the permit is for just this launch.
 fn fits(claims: &Claims, request: &AdmitRequest) -> Result<(), Denial> {
     let config = request.case_config.as_deref().map(Digest::of);
@@ -181,6 +202,8 @@ fn fits(claims: &Claims, request: &AdmitRequest) -> Result<(), Denial> {
 
 #[cfg(test)]
 mod tests {
+    use admit_proto::v1::{AdmissionStatus, AdmitResponse, Verdict};
+
     use super::*;
 
     const DECISION_ID: &str = "0197f0a4-5c00-7abc-8def-0123456789ab";
@@ -245,6 +268,48 @@ mod tests {
             change(&mut request);
             let denial = fits(&claims(), &request).unwrap_err();
             assert_eq!(denial.lines().first().unwrap().code, code, "change {at}");
+        }
+    }
+
+    /// The ALLOW that the permit of [`claims`] came with.
+    fn allowed() -> Allowed {
+        let answer = AdmitResponse {
+            verdict: Verdict::Allow.into(),
+            decision_id: DECISION_ID.into(),
+            decide_time: Some(prost_types::Timestamp {
+                seconds: 1_780_315_200,
+                nanos: 0,
+            }),
+            policy_digest: Digest::of(b"policy").to_string(),
+            case_model_admission_status: AdmissionStatus::Admitted.into(),
+            stream_id: DECISION_ID.into(),
+            seq: 7,
+            record_hash: Digest::of(b"record").to_string(),
+            permit: "eyJ0eXAiOiJhIn0.eyJpc3MiOiJhIn0.c2ln_-".into(),
+            ..AdmitResponse::default()
+        };
+        match Answer::verify(&request(), answer).unwrap() {
+            Answer::Allowed(allowed) => allowed,
+            Answer::Denied(denied) => panic!("{denied:?}"),
+        }
+    }
+
+    #[test]
+    fn the_permit_of_an_allow_is_that_of_its_decision() {
+        const OTHER_ID: &str = "0197f0a4-5c00-7abc-8def-0123456789ac";
+        assert!(is_permit_of(&claims(), &allowed()));
+        let changes: [fn(&mut Claims); 6] = [
+            |c| c.decision_id = OTHER_ID.into(),
+            |c| c.policy = None,
+            |c| c.policy = Some(Digest::of(b"other")),
+            |c| c.stream_id = OTHER_ID.into(),
+            |c| c.seq = 8,
+            |c| c.record_hash = Digest::of(b"other"),
+        ];
+        for (at, change) in changes.into_iter().enumerate() {
+            let mut claims = claims();
+            change(&mut claims);
+            assert!(!is_permit_of(&claims, &allowed()), "change {at}");
         }
     }
 }
