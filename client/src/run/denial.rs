@@ -160,23 +160,26 @@ impl Denial {
                 "this host sees what the permit's launch did not state".to_owned(),
                 "see the gate of this name in docs/gates.md",
             ),
-            Self::NotSealed(error) => Line::new(
-                match error {
-                    SealError::InUse => "config-in-use",
-                    SealError::Writable(_) | SealError::Unreadable(_) => "config-not-sealed",
-                },
-                error.to_string(),
-                "give each run a CASE_DATA_DIR of its own, with a config.json of its own",
-            ),
             Self::Interrupted => Line::new(
                 "interrupted-before-start",
                 "a signal came before the start".to_owned(),
                 "start again",
             ),
-            Self::Changed => Line::new(
+            Self::NotSealed(SealError::Changed) | Self::Changed => Line::new(
                 "changed-before-start",
                 "a file was changed after its content had been stated".to_owned(),
                 "see who writes to the configuration or the task during a launch, and start again",
+            ),
+            Self::NotSealed(error) => Line::new(
+                match error {
+                    SealError::InUse => "config-in-use",
+                    SealError::Unclaimable(_)
+                    | SealError::Writable(_)
+                    | SealError::Unreadable(_)
+                    | SealError::Changed => "config-not-sealed",
+                },
+                error.to_string(),
+                "give each run a CASE_DATA_DIR of its own, with a config.json of its own",
             ),
             Self::NotStarted(error) => Line::new(
                 "command-not-started",

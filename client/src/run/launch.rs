@@ -267,10 +267,7 @@ fn look_again(prepared: &Prepared) -> Result<(), Denial> {
 
 async fn ask(client: &mut Client, request: &AdmitRequest) -> Result<Permission, Denial> {
     match client.admit(request.clone()).await {
-        Ok(Answer::Allowed(allowed)) => match allowed.permit() {
-            Some(permit) => Permission::of_allow(permit, client, request).await,
-            None => Err(Denial::PermitUnfit("the answer has no permit")),
-        },
+        Ok(Answer::Allowed(allowed)) => Permission::of_allow(&allowed, client, request).await,
         Ok(Answer::Denied(denied)) => Err(Denial::Denied(Box::new(denied))),
         Err(error) => Err(Denial::NoAnswer(Box::new(error))),
     }

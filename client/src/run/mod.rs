@@ -4,10 +4,11 @@
 //! In reading order:
 //!
 //! - [`launch`]: the steps before the start, each of which can end the launch
-//! - [`permission`]: the right to start, from a verified permit
+//! - [`permission`]: the right to start, from a verified permit; [`objection`]: what this host sees
+//!   against a permit from elsewhere
 //! - [`record`]: what is written into the evidence folder
 //! - [`denial`]: why a launch did not start
-//! - [`sealed`]: the configuration, read-only and watched
+//! - [`sealed`]: the configuration, read-only and watched; [`trail`]: the way to it
 //! - [`supervision`]: the running command
 //! - [`keeper`], [`entry`]: the two processes of ours between the wrapper and the command
 //! - [`descendants`]: the end of everything that was started
@@ -24,8 +25,10 @@ mod descendants;
 pub(crate) mod entry;
 pub(crate) mod keeper;
 pub(crate) mod launch;
+mod objection;
 mod output;
 pub(crate) mod permission;
 mod record;
 pub(crate) mod sealed;
 pub(crate) mod supervision;
+mod trail;

@@ -2,19 +2,24 @@
 //!
 //! Case reads it again whenever it starts an agent, and whoever runs as the same user can make it
 //! writable again. So the seal prevents accidents, and the comparison afterwards finds the rest: also
-//! a file that was changed and changed back, because the time of its last change tells.
+//! a file that was changed and changed back, because the time of its last change tells, and one that
+//! was exchanged by way of a folder or link that leads to it.
 
 use std::{
-    fs::{self, File, Permissions},
-    io,
+    fs::{File, Metadata, Permissions},
+    io::{self, Read as _},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use admit_client::facts::{FileRole, ReadFile, bounded_file};
 use admit_policy::Digest;
-use rustix::fs::{Access, FlockOperation, access, flock};
+use rustix::{
+    fs::{Access, FlockOperation, Mode, OFlags, access, flock, open},
+    io::Errno,
+};
 
+use super::trail::{Folders, Trail};
 use crate::evidence::folder::FileState;
 
 /// Largest configuration that is looked at after a run, in bytes.
@@ -28,38 +33,38 @@ pub(crate) enum SealError {
     /// Another run has it.
     #[error("config.json is in use by another run; give each run a CASE_DATA_DIR of its own")]
     InUse,
+    /// Nobody can claim it.
+    #[error("config.json cannot be claimed for this run: {0}")]
+    Unclaimable(io::Error),
     /// It stays writable.
     #[error("config.json cannot be made read-only: {0}")]
     Writable(io::Error),
     /// It cannot be looked at.
     #[error("config.json cannot be looked at: {0}")]
     Unreadable(io::Error),
+    /// It is not what was stated.
+    #[error("config.json was changed after its content had been stated")]
+    Changed,
+}
+
+impl SealError {
+    /// Why the lock was not given. Only one fault says that another run holds it; a file system that
+    /// knows no locks, or wants them on files open for writing, has others.
+    fn of_lock(fault: Errno) -> Self {
+        if fault == Errno::WOULDBLOCK {
+            Self::InUse
+        } else {
+            Self::Unclaimable(fault.into())
+        }
+    }
 }
 
 /// A file that is watched for any touch.
 #[derive(Debug)]
 pub(super) struct Watched {
     stated: Option<ReadFile>,
-    identity: Option<Identity>,
-}
-
-/// What changes with every touch of a file, whoever does it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    changed: (i64, i64),
-}
-
-impl Identity {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        Some(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
+    trail: Option<Trail>,
+    folders: Folders,
 }
 
 impl Watched {
@@ -67,8 +72,20 @@ impl Watched {
     /// then taken as touched.
     pub(super) fn new(files: &[ReadFile], role: FileRole) -> Self {
         let stated = files.iter().find(|file| file.role == role).cloned();
-        let identity = stated.as_ref().and_then(|file| Identity::of(&file.path));
-        Self { stated, identity }
+        // Case only reads the folder of its configuration; Pi makes and locks files in its own.
+        let folders = if role == FileRole::CaseConfig {
+            Folders::Still
+        } else {
+            Folders::Busy
+        };
+        let trail = stated
+            .as_ref()
+            .and_then(|file| Trail::of(&file.path, folders));
+        Self {
+            stated,
+            trail,
+            folders,
+        }
     }
 
     /// What became of it.
@@ -80,13 +97,21 @@ impl Watched {
                 is_touched: true,
             };
         };
-        let is_unchanged = stated.is_unchanged();
         let before = stated.digest.map(|digest| digest.to_string());
+        let is_as_it_was = stated.is_unchanged() && self.is_trail_still(stated);
         FileState {
             digest_after: digest_now(stated),
             digest_before: before,
-            is_touched: !is_unchanged || Identity::of(&stated.path) != self.identity,
+            is_touched: !is_as_it_was,
         }
+    }
+
+    /// Whether the way to it is as it was; one that cannot be looked at is not.
+    fn is_trail_still(&self, stated: &ReadFile) -> bool {
+        self.trail
+            .as_ref()
+            .zip(Trail::of(&stated.path, self.folders).as_ref())
+            .is_some_and(|(before, now)| before.is_still(now))
     }
 }
 
@@ -94,6 +119,18 @@ impl Watched {
 fn digest_now(file: &ReadFile) -> Option<String> {
     let bytes = bounded_file::read(&file.path, BYTES_MAX).ok().flatten()?;
     Some(Digest::of(&bytes).to_string())
+}
+
+/// The digest of an open file; `None` of one that is too large to have been stated.
+fn digest_of(file: &File, metadata: &Metadata) -> Result<Option<Digest>, SealError> {
+    if metadata.len() > BYTES_MAX {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(SealError::Unreadable)?;
+    Ok(Some(Digest::of(&bytes)))
 }
 
 /// A configuration that is read-only as long as this lives.
@@ -108,16 +145,31 @@ pub(super) struct Sealed {
 impl Sealed {
     /// Claims the `config.json` among `files` and makes it read-only; `None` if there is none.
     pub(super) fn seal(files: &[ReadFile]) -> Result<Option<Self>, SealError> {
-        let Some(path) = files
+        let stated = files
             .iter()
-            .find(|file| file.role == FileRole::CaseConfig && file.digest.is_some())
-            .map(|file| file.path.clone())
-        else {
+            .find(|file| file.role == FileRole::CaseConfig)
+            .and_then(|file| Some((file.path.clone(), file.digest?)));
+        let Some((path, digest)) = stated else {
             return Ok(None);
         };
-        let file = File::open(&path).map_err(SealError::Unreadable)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| SealError::InUse)?;
-        let mode = file.metadata().map_err(SealError::Unreadable)?.mode();
+        // What stands there by now may be anything: a pipe would be waited for forever.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file: File = match open(&path, flags, Mode::empty()) {
+            Ok(file) => file.into(),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NXIO) => return Err(SealError::Changed),
+            Err(fault) => return Err(SealError::Unreadable(fault.into())),
+        };
+        let metadata = file.metadata().map_err(SealError::Unreadable)?;
+        if !metadata.is_file() {
+            return Err(SealError::Changed);
+        }
+        // The lock is that of the inode: whoever puts another file in this place takes the claim away.
+        // That is found afterwards, as any other touch of it.
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(SealError::of_lock)?;
+        if digest_of(&file, &metadata)? != Some(digest) {
+            return Err(SealError::Changed);
+        }
+        let mode = metadata.mode();
         let mut sealed = Self {
             file,
             path,
@@ -150,77 +202,4 @@ impl Drop for Sealed {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(folder: &Path) -> ReadFile {
-        let path = folder.join("config.json");
-        fs::write(&path, b"{}").unwrap();
-        ReadFile {
-            path,
-            role: FileRole::CaseConfig,
-            digest: Some(Digest::of(b"{}")),
-        }
-    }
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().mode() & 0o777
-    }
-
-    #[test]
-    fn a_sealed_config_is_read_only_until_the_end_and_belongs_to_one_run() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = [config(folder.path())];
-        fs::set_permissions(&files[0].path, Permissions::from_mode(0o640)).unwrap();
-        let sealed = Sealed::seal(&files).unwrap();
-        assert_eq!(mode(&files[0].path), 0o440);
-        assert!(matches!(Sealed::seal(&files), Err(SealError::InUse)));
-        drop(sealed);
-        assert_eq!(mode(&files[0].path), 0o640);
-        assert!(Sealed::seal(&files).unwrap().is_some());
-    }
-
-    #[test]
-    fn a_config_that_is_not_there_is_not_sealed() {
-        assert!(Sealed::seal(&[]).unwrap().is_none());
-    }
-
-    #[test]
-    fn every_touch_is_found() {
-        let touches: [fn(&Path); 4] = [
-            |path| fs::write(path, b"{ }").unwrap(),
-            |path| {
-                fs::write(path, b"[]").unwrap();
-                fs::write(path, b"{}").unwrap();
-            },
-            |path| {
-                fs::write(path.with_extension("new"), b"{}").unwrap();
-                fs::rename(path.with_extension("new"), path).unwrap();
-            },
-            |path| fs::remove_file(path).unwrap(),
-        ];
-        for touch in touches {
-            let folder = tempfile::tempdir().unwrap();
-            let files = [config(folder.path())];
-            let watched = Watched::new(&files, FileRole::CaseConfig);
-            assert!(!watched.state().is_touched);
-            touch(&files[0].path);
-            assert!(watched.state().is_touched);
-        }
-    }
-
-    #[test]
-    fn a_file_that_was_and_is_absent_is_untouched() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = [ReadFile {
-            path: folder.path().join("models.json"),
-            role: FileRole::Models,
-            digest: None,
-        }];
-        let watched = Watched::new(&files, FileRole::Models);
-        assert!(!watched.state().is_touched);
-        fs::write(&files[0].path, b"{}").unwrap();
-        assert!(watched.state().is_touched);
-        assert!(Watched::new(&[], FileRole::Models).state().is_touched);
-    }
-}
+mod tests;
