@@ -11,7 +11,7 @@ use std::{
 
 use admit_client::{
     Answer, AskError, Client, Contact, Following, PairEvent,
-    facts::{FileRole, Launch, ReadFile, Surroundings, gather},
+    facts::{BASE_URL, FileRole, Launch, ReadFile, Surroundings, gather},
 };
 use admit_proto::v1::{AdmitRequest, Lane};
 use tokio::time::timeout;
@@ -33,8 +33,7 @@ use crate::evidence::{
 
 /// The variable by which the command knows the decision that it runs under.
 const DECISION_VARIABLE: &str = "ADMIT_DECISION_ID";
-/// The variable of the base URL.
-const BASE_URL: &str = "CTO_HARNESS_CASE_LOCAL_BASE_URL";
+
 /// A launch as it was ordered.
 #[derive(Debug)]
 pub(crate) struct Plan {
