@@ -126,7 +126,7 @@ const EVENTS: &str = "fixture/.case/t1/events/run-a.jsonl";
 const RUN: &str = "real/run.json";
 
 #[rustfmt::skip] // one row per line, so that the table reads as one
-const AMISS: [Amiss; 37] = [
+const AMISS: [Amiss; 40] = [
     amiss("no permit", |s| s.remove("real/permit.jwt"), |r| r.permit.is_empty()),
     amiss("a permit that is none", |s| s.write("real/permit.jwt", "a b"), |r| r.permit.is_empty()),
     amiss("a permit that is too long", |s| s.write("real/permit.jwt", &"a".repeat(4097)), |r| r.permit.is_empty()),
@@ -135,6 +135,9 @@ const AMISS: [Amiss; 37] = [
     amiss("ended by a revocation", |s| s.set(RUN, "/ended_by", json!("revocation")), is_cut),
     amiss("ended by lost contact", |s| s.set(RUN, "/ended_by", json!("lost-contact")), is_cut),
     amiss("ended by a signal", |s| s.set(RUN, "/ended_by", json!("signal")), is_cut),
+    amiss("killed from elsewhere", |s| { s.set(RUN, "/exit_code", Value::Null); s.set(RUN, "/signal", json!(9)); }, is_cut),
+    amiss("an end that nobody saw", |s| s.set(RUN, "/exit_code", Value::Null), is_cut),
+    amiss("an exit code and a signal", |s| s.set(RUN, "/signal", json!(9)), is_cut),
     amiss("another config after", |s| s.set(RUN, "/config/digest_after", json!(digest('e'))), |r| change(r).0 == ChangeState::Changed),
     amiss("no config after", |s| s.set(RUN, "/config/digest_after", Value::Null), |r| change(r).0 == ChangeState::Changed),
     amiss("a touched config", |s| s.set(RUN, "/config/is_touched", json!(true)), |r| change(r).0 == ChangeState::Changed),

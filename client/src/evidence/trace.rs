@@ -181,13 +181,26 @@ pub(crate) fn pipeline(
         return Pipeline::incomplete("the event log cannot be read");
     };
     let pipeline = Pipeline::read(&log, task_id);
-    match run.map(|run| run.ended_by) {
-        Some(EndedBy::Itself) => pipeline,
-        Some(EndedBy::Revocation | EndedBy::LostContact | EndedBy::Signal) => {
-            pipeline.cut("the process did not end by itself")
-        }
+    match run.map(cut) {
+        Some(None) => pipeline,
+        Some(Some(fault)) => pipeline.cut(fault),
         None => pipeline.cut("how the process ended is not known"),
     }
+}
+
+/// What may have cut the process short; `None` when nothing did.
+fn cut(run: &RunFile) -> Option<&'static str> {
+    match run.ended_by {
+        EndedBy::Itself => {}
+        EndedBy::Revocation | EndedBy::LostContact | EndedBy::Signal => {
+            return Some("the process did not end by itself");
+        }
+    }
+    // Whoever kills it from elsewhere leaves a signal, or nothing at all.
+    if run.exit_code.is_none() || run.signal.is_some() {
+        return Some("the process has no exit code");
+    }
+    None
 }
 
 struct Copying<'a> {
