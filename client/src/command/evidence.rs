@@ -102,6 +102,7 @@ impl Sources {
             fixture_dir: self.fixture_dir.clone(),
             task_id: self.task_id.clone(),
             agent_dir,
+            may_have_trace: true,
             before: None,
             baseline: self.baseline.clone(),
             report: self.report.clone(),

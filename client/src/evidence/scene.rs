@@ -79,6 +79,7 @@ impl Scene {
             fixture_dir: Some(self.path("fixture")),
             task_id: Some("t1".into()),
             agent_dir: Some(self.path("agent")),
+            may_have_trace: true,
             before: None,
             baseline: Some(self.path("fake")),
             report: None,

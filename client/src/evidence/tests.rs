@@ -1,6 +1,6 @@
 //! What is collected of a run, and what of it is handed in: whole, and with each thing amiss.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use admit_proto::v1::{
     ChangeState, EvidenceTarget, ObservationSource, ObservationState, PipelineOutcome,
@@ -240,6 +240,60 @@ fn a_trace_that_is_there_stays() {
         scene.collect().unwrap().request.pipeline(),
         PipelineOutcome::Passed
     );
+}
+
+#[test]
+fn a_trace_that_the_run_itself_left_is_a_fault() {
+    let planted = |plant: &dyn Fn(&Scene)| {
+        let scene = Scene::new();
+        plant(&scene);
+        let inputs = Inputs {
+            may_have_trace: false,
+            ..scene.inputs()
+        };
+        (
+            collect(&scene.folder(), &inputs).unwrap().request,
+            collect(
+                &scene.folder(),
+                &Inputs {
+                    fixture_dir: None,
+                    ..scene.inputs()
+                },
+            )
+            .unwrap()
+            .request,
+            scene,
+        )
+    };
+    let (request, ..) = planted(&|_| {});
+    assert_eq!(request.pipeline(), PipelineOutcome::Passed);
+    assert!(!is_unobserved(&request));
+    // A whole one, one that leads elsewhere, and one that is no folder.
+    let whole = |scene: &Scene| {
+        scene.collect().unwrap();
+        scene.write("real/trace/more", "");
+    };
+    let link = |scene: &Scene| symlink(scene.path("fake/trace"), scene.path("real/trace")).unwrap();
+    let file = |scene: &Scene| scene.write("real/trace", "");
+    for plant in [&whole as &dyn Fn(&Scene), &link, &file] {
+        let (request, again, scene) = planted(plant);
+        // It stays one, whoever collects again.
+        for request in [request, again] {
+            assert!(is_cut(&request) && is_unobserved(&request));
+            assert!(!covers(&request, EvidenceTarget::Trace));
+        }
+        assert!(!scene.path("real/trace/more").exists());
+        assert!(scene.path("fake/trace/events-1.jsonl").exists());
+    }
+    // With nobody who looks, too.
+    let scene = Scene::new();
+    whole(&scene);
+    let inputs = Inputs {
+        may_have_trace: false,
+        fixture_dir: None,
+        ..scene.inputs()
+    };
+    assert!(is_cut(&collect(&scene.folder(), &inputs).unwrap().request));
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs,
+    fs, io,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -102,18 +102,51 @@ impl Known {
     }
 }
 
-/// Copies the logs of the run into the folder and writes the index of the trace.
+/// Where the logs of a run are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sources<'a> {
+    /// The folder in which Case writes `.case/`. None: nobody looks.
+    pub(crate) fixture_dir: Option<&'a Path>,
+    /// Pi's agent folder. None: nobody looks.
+    pub(crate) agent_dir: Option<&'a Path>,
+    pub(crate) before: &'a Before,
+}
+
+/// Removes whatever stands in the place of the trace, and says whether something did.
+pub(crate) fn remove(folder: &EvidenceFolder) -> Result<bool, StoreError> {
+    let place = folder.trace();
+    let removed = match fs::symlink_metadata(&place) {
+        Ok(there) if there.is_dir() => fs::remove_dir_all(&place),
+        Ok(_) => fs::remove_file(&place),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Ok(()) => Ok(true),
+        Err(error) => Err(StoreError::Write {
+            name: "trace",
+            error,
+        }),
+    }
+}
+
+/// Copies the logs of the run into the folder and writes the index of the trace. `faults` are those
+/// that are known already.
 pub(crate) fn copy(
     folder: &EvidenceFolder,
-    fixture_dir: Option<&Path>,
-    agent_dir: Option<&Path>,
-    before: &Before,
+    sources: Sources<'_>,
     endpoint: &Endpoint,
+    faults: Vec<String>,
 ) -> Result<TraceFile, StoreError> {
+    let Sources {
+        fixture_dir,
+        agent_dir,
+        before,
+    } = sources;
     let mut copying = Copying {
         folder,
         endpoint,
-        faults: Vec::new(),
+        faults,
     };
     let event_logs = fixture_dir
         .map(|dir| copying.kind(list_event_logs(dir), &before.event_logs, "events"))

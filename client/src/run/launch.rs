@@ -283,6 +283,7 @@ async fn hand_in(plan: &Plan, client: &mut Client, prepared: &Prepared) -> Evide
         fixture_dir: plan.fixture_dir.clone(),
         task_id: prepared.task_id.clone(),
         agent_dir: plan.surroundings.pi_agent_dir(),
+        may_have_trace: false,
         before: Some(&prepared.before),
         baseline: plan.baseline.clone(),
         report: None,
