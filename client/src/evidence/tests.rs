@@ -8,7 +8,7 @@ use admit_proto::v1::{
 use serde_json::{Value, json};
 
 use super::{
-    scene::{BASE_URL, SECRET, Scene, digest, events},
+    scene::{BASE_URL, SECRET, Scene, digest, events, events_of, stderr},
     *,
 };
 
@@ -229,6 +229,32 @@ fn where_nobody_looks_nothing_is_claimed() {
     };
     let request = collect(&scene.folder(), &inputs).unwrap().request;
     assert!(is_unobserved(&request) && !is_cut(&request));
+}
+
+#[test]
+fn each_phase_has_a_start_of_its_agent() {
+    for (spawned, phases, is_complete) in [
+        (&["a", "b"][..], &["a", "b"][..], true),
+        (&["b", "a"], &["a", "b"], true),
+        // An implementer that was started once more.
+        (&["a", "a", "b"], &["a", "b"], true),
+        (&["a", "b", "b"], &["a", "b", "b"], true),
+        (&["a", "a", "b"], &["a", "b", "b"], false),
+        (&["a"], &["a", "a", "a"], false),
+        (&["a"], &["a", "b"], false),
+        (&[], &["a"], false),
+    ] {
+        let scene = Scene::new();
+        scene.write(STDERR, &stderr(spawned));
+        scene.write(EVENTS, &events_of(phases));
+        let request = scene.collect().unwrap().request;
+        assert_eq!(
+            !is_unobserved(&request),
+            is_complete,
+            "{spawned:?} {phases:?}"
+        );
+        assert_eq!(request.pipeline(), PipelineOutcome::Passed);
+    }
 }
 
 #[test]
