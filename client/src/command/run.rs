@@ -182,6 +182,7 @@ impl RunExit {
             | Denial::Objection(_)
             | Denial::Revoked(_)
             | Denial::NotSealed(_)
+            | Denial::Interrupted
             | Denial::Changed => Self::Refused,
         }
     }
@@ -382,7 +383,13 @@ fn print(json: bool, ending: &Ending) -> io::Result<()> {
                 writeln!(out, "  the evidence folder could not be written")?;
             }
         }
-        Ending::Ran(_) => {
+        Ending::Ran(ran) => {
+            if ran.finished.has_survivors {
+                writeln!(
+                    out,
+                    "admit: {BAD}something that the command started could not be ended{BAD:#}"
+                )?;
+            }
             let evidence = shape.evidence.unwrap_or_default();
             let style = if evidence == "accepted" { GOOD } else { BAD };
             writeln!(out, "admit: the evidence is {style}{evidence}{style:#}")?;

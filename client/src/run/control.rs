@@ -29,6 +29,8 @@ pub(super) enum Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum News {
+    /// The next thing that this process does is to become the command.
+    Enters,
     /// A file was not what was stated; nothing was started.
     Changed,
     /// The command could not be started; the number of the system's error.
@@ -37,6 +39,8 @@ pub(super) enum News {
     Exited(i32),
     /// The command was ended by this signal.
     Signaled(i32),
+    /// Something that the command started could not be killed.
+    Survived,
 }
 
 /// `message` as it is sent.

@@ -36,6 +36,8 @@ pub(crate) enum Denial {
     Revoked(Vec<Reason>),
     /// The configuration cannot be sealed.
     NotSealed(SealError),
+    /// A signal came before the start.
+    Interrupted,
     /// A file that was stated is not what it was.
     Changed,
     /// The command could not be started; the system's error.
@@ -80,6 +82,7 @@ impl Denial {
             | Self::Objection(_)
             | Self::Revoked(_)
             | Self::NotSealed(_)
+            | Self::Interrupted
             | Self::Changed
             | Self::NotStarted(_)
             | Self::NoEvidence(_) => "refused",
@@ -117,6 +120,7 @@ impl Denial {
             | Self::PermitMismatch(_)
             | Self::Objection(_)
             | Self::NotSealed(_)
+            | Self::Interrupted
             | Self::Changed
             | Self::NotStarted(_)
             | Self::NoEvidence(_) => self.only_line().into_iter().collect(),
@@ -164,6 +168,11 @@ impl Denial {
                 error.to_string(),
                 "give each run a CASE_DATA_DIR of its own, with a config.json of its own",
             ),
+            Self::Interrupted => Line::new(
+                "interrupted-before-start",
+                "a signal came before the start".to_owned(),
+                "start again",
+            ),
             Self::Changed => Line::new(
                 "changed-before-start",
                 "a file was changed after its content had been stated".to_owned(),
@@ -196,6 +205,7 @@ impl Denial {
             | Self::Objection(_)
             | Self::Revoked(_)
             | Self::NotSealed(_)
+            | Self::Interrupted
             | Self::Changed
             | Self::NotStarted(_)
             | Self::NoEvidence(_) => None,

@@ -9,9 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, getpid, pidfd_open, pidfd_send_signal,
-    set_child_subreaper, wait,
+use rustix::{
+    io::Errno,
+    process::{
+        Pid, PidfdFlags, Signal, WaitOptions, getpid, pidfd_open, pidfd_send_signal,
+        set_child_subreaper, wait,
+    },
 };
 
 /// Longest time that killed processes are waited for. A process in the middle of a system call that
@@ -20,33 +23,59 @@ const END_MAX: Duration = Duration::from_secs(5);
 /// How often it is looked whether they are gone.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Makes whatever loses its parent below this process its child.
-pub(super) fn adopt() -> io::Result<()> {
-    Ok(set_child_subreaper(Some(getpid()))?)
+/// The processes that were below this one before anything was started, and are not to be touched.
+#[derive(Debug, Default)]
+pub(super) struct Spared(BTreeSet<Process>);
+
+/// Makes whatever loses its parent below this process its child, from here on.
+pub(super) fn adopt() -> io::Result<Spared> {
+    let spared = Spared(below(own_pid(), &Spared::default())?);
+    set_child_subreaper(Some(getpid()))?;
+    Ok(spared)
 }
 
-/// Kills every process below this one, and waits until they are gone; whether they are.
-pub(super) fn end_all() -> bool {
+/// Kills every process below this one but the spared ones, and waits until they are gone; whether they
+/// are. A process that multiplies faster than it is killed outlasts this.
+pub(super) fn end_all(spared: &Spared) -> bool {
     let start = Instant::now();
     while start.elapsed() < END_MAX {
-        reap();
-        let Ok(left) = below(getpid().as_raw_nonzero().get()) else {
-            return false;
-        };
-        if left.is_empty() {
+        if has_no_child() {
             return true;
         }
-        for process in left {
-            kill(process);
+        match kill_all(spared) {
+            // What has ended and was not waited for is gone only with its parent, which is found too.
+            Ok(0) if !spared.0.is_empty() => return true,
+            Ok(_) => std::thread::sleep(LOOK_INTERVAL),
+            Err(_) => return false,
         }
-        std::thread::sleep(LOOK_INTERVAL);
     }
     false
 }
 
-/// Takes in every child that has ended.
-fn reap() {
-    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+/// Kills every process below this one but the spared ones; how many were found.
+pub(super) fn kill_all(spared: &Spared) -> io::Result<usize> {
+    let found = below(own_pid(), spared)?;
+    let count = found.len();
+    for process in found {
+        kill(process);
+    }
+    Ok(count)
+}
+
+/// Takes in every child that has ended; whether there is none left. Since whatever loses its parent
+/// becomes a child, there is nothing below then.
+fn has_no_child() -> bool {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) => return false,
+            Err(error) => return error == Errno::CHILD,
+        }
+    }
+}
+
+fn own_pid() -> i32 {
+    getpid().as_raw_nonzero().get()
 }
 
 /// Kills the process, unless another one has its number by now.
@@ -63,7 +92,7 @@ fn kill(process: Process) {
     }
 }
 
-/// A running process.
+/// A process. One that has ended and was not waited for counts too: threads of it may run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Process {
     pid: i32,
@@ -73,22 +102,21 @@ struct Process {
 }
 
 impl Process {
-    /// The process with this number, unless it has ended.
+    /// The process with this number, if there is one.
     fn read(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name in parentheses may hold anything, parentheses too.
         let (_, rest) = stat.rsplit_once(") ")?;
         let mut fields = rest.split(' ');
-        let state = fields.next()?;
-        let parent = fields.next()?.parse().ok()?;
-        // Field 22 of the file; the third one was the first here, and two are taken.
+        // Fields 4 and 22 of the file; the third one was the first here.
+        let parent = fields.nth(1)?.parse().ok()?;
         let start = fields.nth(17)?.parse().ok()?;
-        (state != "Z" && state != "X").then_some(Self { pid, parent, start })
+        Some(Self { pid, parent, start })
     }
 }
 
-/// Every running process below `top`.
-fn below(top: i32) -> io::Result<BTreeSet<Process>> {
+/// Every process below `top`, without the spared ones and what is below them.
+fn below(top: i32, spared: &Spared) -> io::Result<BTreeSet<Process>> {
     let mut by_parent: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -104,8 +132,10 @@ fn below(top: i32) -> io::Result<BTreeSet<Process>> {
     let mut parents = vec![top];
     while let Some(parent) = parents.pop() {
         for process in by_parent.remove(&parent).unwrap_or_default() {
-            found.insert(process);
-            parents.push(process.pid);
+            if !spared.0.contains(&process) {
+                found.insert(process);
+                parents.push(process.pid);
+            }
         }
     }
     Ok(found)

@@ -5,12 +5,15 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    fs,
     io::Write as _,
     os::unix::{
         ffi::{OsStrExt as _, OsStringExt as _},
+        fs::MetadataExt as _,
+        net::UnixStream,
         process::CommandExt as _,
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
 
@@ -31,6 +34,10 @@ pub(crate) struct Enter {
     /// The process that this one may not outlive.
     #[arg(long)]
     keeper: i32,
+
+    /// The working directory by the name under which its files were looked at.
+    #[arg(long)]
+    directory: PathBuf,
 
     /// A file that a fact was stated from: `DIGEST:PATH`, or `absent:PATH`.
     #[arg(long = "file")]
@@ -60,25 +67,37 @@ pub(crate) fn enter(args: &Enter) -> ExitCode {
     // A keeper that is gone already sends no signal any more.
     let is_kept = set_parent_process_death_signal(Some(Signal::KILL)).is_ok()
         && getppid().is_some_and(|parent| parent.as_raw_nonzero().get() == args.keeper);
+    let is_as_stated = is_here(&args.directory) && args.files.iter().all(|file| is_as_stated(file));
     let news = match args.command.split_first() {
-        Some((program, arguments)) if is_kept => {
-            if args.files.iter().all(|file| is_as_stated(file)) {
-                let error = Command::new(program)
-                    .args(arguments)
-                    .stdin(Stdio::null())
-                    .exec();
-                News::NotStarted(error.raw_os_error().unwrap_or_default())
-            } else {
-                News::Changed
-            }
+        Some((program, arguments)) if is_kept && is_as_stated => {
+            tell(&mut control, News::Enters);
+            let error = Command::new(program)
+                .args(arguments)
+                .stdin(Stdio::null())
+                .exec();
+            News::NotStarted(error.raw_os_error().unwrap_or_default())
         }
+        Some(_) if is_kept => News::Changed,
         Some(_) | None => News::NotStarted(0),
     };
+    tell(&mut control, news);
+    NOT_ENTERED.into()
+}
+
+/// Tells the wrapper. One that is gone needs no telling.
+fn tell(control: &mut UnixStream, news: News) {
     if let Ok(line) = control::line(&news) {
-        // Without a reader there is nobody to tell.
         let _ = control.write_all(&line);
     }
-    NOT_ENTERED.into()
+}
+
+/// Whether `directory` is the one that this process is in. The command will look at its files from
+/// here, and they were looked at under that name: a folder that was moved away keeps whoever is in it.
+pub(super) fn is_here(directory: &Path) -> bool {
+    match (fs::metadata("."), fs::metadata(directory)) {
+        (Ok(here), Ok(there)) => (here.dev(), here.ino()) == (there.dev(), there.ino()),
+        (Err(_), _) | (_, Err(_)) => false,
+    }
 }
 
 /// Whether the file is what `argument` states. What cannot be understood is not.

@@ -8,11 +8,14 @@ use std::{
     ffi::OsString,
     io::{self, Write as _},
     os::unix::process::CommandExt as _,
+    path::PathBuf,
     process::{Command, ExitCode, Stdio},
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process_group, wait};
+use rustix::process::{
+    Pid, Signal, WaitOptions, WaitStatus, getpgid, getpid, kill_process, kill_process_group, wait,
+};
 use tokio::{
     net::UnixStream,
     signal::unix::{SignalKind, signal},
@@ -21,11 +24,14 @@ use tokio::{
 
 use super::{
     control::{self, Incoming, News, Order},
-    descendants,
+    descendants::{self, Spared},
 };
 
 /// This very program, even if its file has been replaced.
 pub(super) const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// How often everything is killed, from the end of the grace to the end of the command.
+const KILL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What the keeper needs to know.
 #[derive(Debug, clap::Args)]
@@ -33,6 +39,10 @@ pub(crate) struct Keep {
     /// The time between TERM and KILL, in milliseconds.
     #[arg(long)]
     grace_ms: u64,
+
+    /// The working directory by its name; see the last step.
+    #[arg(long)]
+    directory: PathBuf,
 
     /// A file that a fact was stated from; see the last step.
     #[arg(long = "file")]
@@ -55,7 +65,7 @@ pub(crate) fn keep(args: &Keep) -> ExitCode {
 }
 
 fn try_keep(args: &Keep) -> io::Result<()> {
-    descendants::adopt()?;
+    let spared = descendants::adopt()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -66,9 +76,17 @@ fn try_keep(args: &Keep) -> io::Result<()> {
         control.set_nonblocking(true)?;
         let orders = Incoming::new(UnixStream::from_std(control)?);
         let command = start(args)?;
-        Ok::<_, io::Error>(attend(command, children, orders, args.grace_ms).await)
+        let keeper = Keeper {
+            command,
+            grace: Duration::from_millis(args.grace_ms),
+            kill_at: None,
+            spared: &spared,
+        };
+        Ok::<_, io::Error>(keeper.attend(children, orders).await)
     })?;
-    descendants::end_all();
+    if !descendants::end_all(&spared) {
+        tell(News::Survived);
+    }
     if let Some(status) = ended {
         tell(match status.exit_status() {
             Some(code) => News::Exited(code),
@@ -90,6 +108,8 @@ fn start(args: &Keep) -> io::Result<Pid> {
     }
     let control = control::inherited()?;
     let child = command
+        .arg("--directory")
+        .arg(&args.directory)
         .arg("--")
         .args(&args.command)
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(control)))
@@ -101,48 +121,71 @@ fn start(args: &Keep) -> io::Result<Pid> {
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// Attends to the command until it has ended; `None` when the wrapper ended first.
-async fn attend(
+/// What attends to the command.
+struct Keeper<'a> {
     command: Pid,
-    mut children: tokio::signal::unix::Signal,
-    mut orders: Incoming<UnixStream>,
-    grace_ms: u64,
-) -> Option<WaitStatus> {
-    let mut kill_at: Option<Instant> = None;
-    loop {
-        // One order is waited for until it is there: its reading must not be broken off.
-        let order = orders.next::<Order>();
-        tokio::pin!(order);
-        let order = loop {
-            if let Some(status) = ended(command) {
-                return Some(status);
-            }
-            let kill = sleep_until(kill_at.unwrap_or_else(Instant::now));
-            tokio::select! {
-                order = &mut order => break order?,
-                _ = children.recv() => {}
-                () = kill, if kill_at.is_some() => {
-                    kill_at = None;
-                    // What is left is found and killed when the command has ended.
-                    let _ = kill_process_group(command, Signal::KILL);
+    /// The time between TERM and KILL.
+    grace: Duration,
+    kill_at: Option<Instant>,
+    spared: &'a Spared,
+}
+
+impl Keeper<'_> {
+    /// Attends to the command until it has ended; `None` when the wrapper ended first.
+    async fn attend(
+        mut self,
+        mut children: tokio::signal::unix::Signal,
+        mut orders: Incoming<UnixStream>,
+    ) -> Option<WaitStatus> {
+        loop {
+            // One order is waited for until it is there: its reading must not be broken off.
+            let order = orders.next::<Order>();
+            tokio::pin!(order);
+            let order = loop {
+                if let Some(status) = ended(self.command) {
+                    return Some(status);
                 }
-            }
-        };
+                let kill = sleep_until(self.kill_at.unwrap_or_else(Instant::now));
+                tokio::select! {
+                    order = &mut order => break order?,
+                    _ = children.recv() => {}
+                    () = kill, if self.kill_at.is_some() => self.kill(),
+                }
+            };
+            self.obey(order);
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
         match order {
             Order::Signal(number) => {
                 if let Some(signal) = Signal::from_named_raw(number) {
-                    let _ = kill_process_group(command, signal);
+                    self.signal(signal);
                 }
             }
             Order::End => {
-                let _ = kill_process_group(command, Signal::TERM);
-                kill_at.get_or_insert_with(|| {
-                    let now = Instant::now();
-                    now.checked_add(Duration::from_millis(grace_ms))
-                        .unwrap_or(now)
-                });
+                self.signal(Signal::TERM);
+                let now = Instant::now();
+                let kill_at = now.checked_add(self.grace).unwrap_or(now);
+                self.kill_at.get_or_insert(kill_at);
             }
         }
+    }
+
+    /// Passes a signal to the command's process group, and to a command that has left it.
+    fn signal(&self, signal: Signal) {
+        let is_in_group = getpgid(Some(self.command)).is_ok_and(|group| group == self.command);
+        // Either may have ended by itself.
+        let _ = kill_process_group(self.command, signal);
+        if !is_in_group {
+            let _ = kill_process(self.command, signal);
+        }
+    }
+
+    /// Kills everything, and looks again soon: the end of the command ends this.
+    fn kill(&mut self) {
+        let _ = descendants::kill_all(self.spared);
+        self.kill_at = Instant::now().checked_add(KILL_INTERVAL);
     }
 }
 

@@ -11,13 +11,17 @@ use std::{
 
 use admit_client::{
     Answer, AskError, Client, Contact, Following, PairEvent,
-    facts::{BASE_URL, FileRole, Launch, ReadFile, Surroundings, gather},
+    facts::{BASE_URL, FileRole, GatherError, Launch, ReadFile, Surroundings, gather},
 };
 use admit_proto::v1::{AdmitRequest, Lane};
-use tokio::time::timeout;
+use tokio::{
+    task,
+    time::{Instant, timeout},
+};
 
 use super::{
     denial::Denial,
+    entry,
     permission::{GivenPermit, Permission},
     record::Record,
     sealed::{Sealed, Watched},
@@ -92,7 +96,6 @@ struct Started {
     permission: Permission,
     prepared: Prepared,
     running: Running,
-    signals: Signals,
     following: Option<Following>,
     config: Watched,
     adapter: Watched,
@@ -110,14 +113,24 @@ pub(crate) async fn run(plan: &Plan, client: &mut Client) -> Ending {
             };
         }
     };
-    let started = match timeout(plan.deadline, start(plan, client, &mut record)).await {
-        Ok(Ok(started)) => started,
-        Ok(Err(denial)) => return not_started(&mut record, denial),
-        Err(_) => return not_started(&mut record, Denial::NoAnswer(Box::new(AskError::TimedOut))),
+    let mut signals = match Signals::take() {
+        Ok(signals) => signals,
+        Err(error) => return not_started(&mut record, Denial::NotStarted(error)),
+    };
+    let deadline = Instant::now().checked_add(plan.deadline);
+    let started = tokio::select! {
+        // What has started has started: a signal is passed on to it.
+        biased;
+        started = timeout(plan.deadline, start(plan, client, &mut record, deadline)) => started,
+        () = ending(&mut signals) => Ok(Err(Denial::Interrupted)),
+    };
+    let started = match started.unwrap_or_else(|_| Err(late())) {
+        Ok(started) => started,
+        Err(denial) => return not_started(&mut record, denial),
     };
     let finished = started
         .running
-        .attend(started.signals, started.following, plan.contact)
+        .attend(signals, started.following, plan.contact)
         .await;
     match finished.end {
         End::Changed => return not_started(&mut record, Denial::Changed),
@@ -127,7 +140,11 @@ pub(crate) async fn run(plan: &Plan, client: &mut Client) -> Ending {
         }
         End::Exited(_) | End::Signaled(_) | End::Unknown => {}
     }
-    let (config, adapter) = (started.config.state(), started.adapter.state());
+    let (mut config, mut adapter) = (started.config.state(), started.adapter.state());
+    // Whoever moved the working directory showed the command other files than were looked at.
+    let is_moved = !entry::is_here(&plan.surroundings.working_dir);
+    config.is_touched |= is_moved;
+    adapter.is_touched |= is_moved;
     // Whoever writes to the configuration from here on does not change this run any more.
     drop(started.sealed);
     let evidence = match record.ended(&finished, config, adapter) {
@@ -145,9 +162,24 @@ pub(crate) async fn run(plan: &Plan, client: &mut Client) -> Ending {
     })
 }
 
-/// Every step up to the start. Nothing in here runs for long but the questions and the gathering, and
-/// all of it together has one deadline.
-async fn start(plan: &Plan, client: &mut Client, record: &mut Record) -> Result<Started, Denial> {
+/// Waits for a signal that usually ends a process. Before the start there is nobody to pass another one
+/// on to.
+async fn ending(signals: &mut Signals) {
+    while !signals.next().await.1 {}
+}
+
+fn late() -> Denial {
+    Denial::NoAnswer(Box::new(AskError::TimedOut))
+}
+
+/// Every step up to the start. Whoever waits for this gives up at `deadline`; a step that does not wait
+/// is over it too, if it took so long.
+async fn start(
+    plan: &Plan,
+    client: &mut Client,
+    record: &mut Record,
+    deadline: Option<Instant>,
+) -> Result<Started, Denial> {
     let prepared = prepare(plan).await?;
     record.asks(&prepared.request, prepared.fixture.clone());
     let permission = match &plan.permit {
@@ -155,23 +187,25 @@ async fn start(plan: &Plan, client: &mut Client, record: &mut Record) -> Result<
         None => ask(client, &prepared.request).await?,
     };
     record.allowed(&permission).map_err(Denial::NoEvidence)?;
+    look_again(&prepared)?;
     // The configuration is claimed before its last look: whoever touches it from here on is seen.
     let sealed = Sealed::seal(&prepared.files).map_err(Denial::NotSealed)?;
     let config = Watched::new(&prepared.files, FileRole::CaseConfig);
     let adapter = Watched::new(&prepared.files, FileRole::Models);
     let following = follow(plan, client, &permission).await?;
-    if !prepared.files.iter().all(ReadFile::is_unchanged) {
-        return Err(Denial::Changed);
-    }
-    let signals = Signals::take().map_err(Denial::NotStarted)?;
+    look_again(&prepared)?;
     let stderr = record.stderr().map_err(Denial::NoEvidence)?;
     permission.holds()?;
+    if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
+        return Err(late());
+    }
     record.starts(&permission).map_err(Denial::NoEvidence)?;
     // INVARIANT: the one place where a command is started, behind a verified permission.
     let running = Running::start(Start {
         command: &plan.surroundings.argv,
         variables: &variables(plan, &permission),
         files: &prepared.files,
+        directory: &plan.surroundings.working_dir,
         grace: plan.grace,
         stderr,
         withholding: Withholding::new(&Endpoint::new(base_url(plan).as_deref())),
@@ -181,7 +215,6 @@ async fn start(plan: &Plan, client: &mut Client, record: &mut Record) -> Result<
         permission,
         prepared,
         running,
-        signals,
         following,
         config,
         adapter,
@@ -200,8 +233,17 @@ async fn prepare(plan: &Plan) -> Result<Prepared, Denial> {
     if !gathered.refusals.is_empty() {
         return Err(Denial::Refused(gathered.refusals));
     }
-    let fixture_dir = plan.fixture_dir.as_deref();
-    let fixture = fixture_dir.map(fixture::digest).transpose();
+    let fixture_dir = plan.fixture_dir.clone();
+    let agent_dir = plan.surroundings.pi_agent_dir();
+    // Both read many files, and neither is waited for beyond the deadline.
+    let looked = task::spawn_blocking(move || {
+        let fixture_dir = fixture_dir.as_deref();
+        let fixture = fixture_dir.map(fixture::digest).transpose();
+        (fixture, Before::look(fixture_dir, agent_dir.as_deref()))
+    });
+    let (fixture, before) = looked
+        .await
+        .map_err(|_| Denial::NoFacts(GatherError::BrokeOff))?;
     Ok(Prepared {
         request: gathered.request,
         files: gathered.files,
@@ -209,8 +251,17 @@ async fn prepare(plan: &Plan) -> Result<Prepared, Denial> {
         fixture: fixture
             .map_err(Denial::NoFixture)?
             .map(|digest| digest.to_string()),
-        before: Before::look(fixture_dir, plan.surroundings.pi_agent_dir().as_deref()),
+        before,
     })
+}
+
+/// Whether every file that a fact was stated from is what it was.
+fn look_again(prepared: &Prepared) -> Result<(), Denial> {
+    if prepared.files.iter().all(ReadFile::is_unchanged) {
+        Ok(())
+    } else {
+        Err(Denial::Changed)
+    }
 }
 
 async fn ask(client: &mut Client, request: &AdmitRequest) -> Result<Permission, Denial> {

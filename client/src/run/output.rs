@@ -8,7 +8,9 @@ use std::{
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     os::fd::OwnedFd,
-    thread::{self, JoinHandle},
+    sync::mpsc::{Receiver, sync_channel},
+    thread,
+    time::Duration,
 };
 
 use crate::evidence::{
@@ -18,68 +20,110 @@ use crate::evidence::{
 
 /// What stands in the place of a line that is withheld.
 const MARK: &[u8] = b"[withheld by admit: it looks like a secret]\n";
-/// How much is kept, in bytes. What follows is passed on and not kept, and the log says so.
+/// How much is kept, in bytes. What follows is passed on and not kept, and that is told.
 const KEPT_BYTES_MAX: u64 = LOG_BYTES_MAX;
+/// Lines that wait for the screen; with more, the screen misses some. The log has them.
+const SCREEN_LINES_MAX: usize = 256;
+/// Longest time that the screen is waited for at the end.
+const SCREEN_MAX: Duration = Duration::from_secs(1);
 
 /// What became of the standard error.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Told {
     /// Lines that were withheld.
     pub(super) withheld_lines: u64,
+    /// Whether everything but those was kept.
+    pub(super) is_whole: bool,
 }
 
-/// Reads `stderr` to its end on a thread of its own.
+/// The standard error of a command, while it is read.
+pub(super) struct Listening {
+    told: Receiver<Told>,
+    shown: Receiver<()>,
+}
+
+impl Listening {
+    /// What became of it, once it has ended; `None` if it has not within `patience`: somebody who
+    /// cannot be killed holds it open.
+    pub(super) fn end(self, patience: Duration) -> Option<Told> {
+        let told = self.told.recv_timeout(patience).ok();
+        // A reader of ours that has stopped must not hold up the end.
+        let _ = self.shown.recv_timeout(SCREEN_MAX);
+        told
+    }
+}
+
+/// Reads `stderr` to its end on a thread of its own, and shows it on another.
 pub(super) fn follow(
     stderr: OwnedFd,
     kept: File,
     mut withholding: Withholding,
-) -> io::Result<JoinHandle<Told>> {
-    thread::Builder::new().name("stderr".into()).spawn(move || {
-        let mut lines = BufReader::new(File::from(stderr));
-        pass_on(&mut lines, &mut io::stderr(), kept, &mut withholding)
-    })
+) -> io::Result<Listening> {
+    let (screen, lines) = sync_channel::<Vec<u8>>(SCREEN_LINES_MAX);
+    let (tell_shown, shown) = sync_channel(1);
+    let (tell, told) = sync_channel(1);
+    thread::Builder::new()
+        .name("screen".into())
+        .spawn(move || {
+            for line in lines {
+                // A reader that is gone must not end the command.
+                let _ = io::stderr().write_all(&line);
+            }
+            let _ = tell_shown.send(());
+        })?;
+    thread::Builder::new()
+        .name("stderr".into())
+        .spawn(move || {
+            let mut lines = BufReader::new(File::from(stderr));
+            let _ = tell.send(keep(&mut lines, kept, &mut withholding, |line| {
+                // Who reads too slowly misses lines, and holds up nobody.
+                let _ = screen.try_send(line);
+            }));
+        })?;
+    Ok(Listening { told, shown })
 }
 
-fn pass_on(
+fn keep(
     lines: &mut impl io::BufRead,
-    screen: &mut impl io::Write,
     mut kept: File,
     withholding: &mut Withholding,
+    mut show: impl FnMut(Vec<u8>),
 ) -> Told {
-    let mut told = Told::default();
+    let mut told = Told {
+        withheld_lines: 0,
+        is_whole: true,
+    };
     let mut kept_bytes: u64 = 0;
-    let mut is_kept = true;
-    while let Some(line) = next_line(lines) {
-        let line = match line {
-            Line::Whole(line) if !withholding.withholds(content(&line)) => line,
-            Line::Whole(_) | Line::TooLong => {
+    loop {
+        let line = match next_line(lines) {
+            Ok(Line::Whole(line)) if !withholding.withholds(content(&line)) => line,
+            Ok(Line::Whole(_) | Line::TooLong) => {
                 told.withheld_lines = told.withheld_lines.saturating_add(1);
                 MARK.to_vec()
             }
+            Ok(Line::None) => break,
+            Err(_) => {
+                told.is_whole = false;
+                break;
+            }
         };
-        // A reader that is gone must not end the command.
-        let _ = screen.write_all(&line);
         kept_bytes = kept_bytes.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
-        if is_kept && (kept_bytes > KEPT_BYTES_MAX || kept.write_all(&line).is_err()) {
-            is_kept = false;
-            told.withheld_lines = told.withheld_lines.saturating_add(1);
-            // Without room for the mark, the count tells.
-            let _ = kept.write_all(MARK);
-        }
+        told.is_whole =
+            told.is_whole && kept_bytes <= KEPT_BYTES_MAX && kept.write_all(&line).is_ok();
+        show(line);
     }
-    // What was kept is evidence; if it cannot be made durable, the count says that it is not whole.
-    if kept.sync_all().is_err() {
-        told.withheld_lines = told.withheld_lines.saturating_add(1);
-    }
+    told.is_whole = told.is_whole && kept.sync_all().is_ok();
     told
 }
 
-/// A line of the command.
+/// What comes next.
 enum Line {
-    /// With its end, if it has one.
+    /// A line with its end, if it has one.
     Whole(Vec<u8>),
-    /// Longer than [`LINE_BYTES_MAX`]: nobody searched it as a whole.
+    /// A line longer than [`LINE_BYTES_MAX`]: nobody searched it as a whole.
     TooLong,
+    /// Nothing any more.
+    None,
 }
 
 /// The line without its end.
@@ -87,25 +131,24 @@ fn content(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\n").unwrap_or(line)
 }
 
-fn next_line(lines: &mut impl io::BufRead) -> Option<Line> {
+fn next_line(lines: &mut impl io::BufRead) -> io::Result<Line> {
     let bytes_max = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
     let mut line = Vec::new();
     let length = lines
         .by_ref()
         .take(bytes_max.saturating_add(1))
-        .read_until(b'\n', &mut line)
-        .ok()?;
+        .read_until(b'\n', &mut line)?;
     if length == 0 {
-        return None;
+        return Ok(Line::None);
     }
     if content(&line).len() <= LINE_BYTES_MAX {
-        return Some(Line::Whole(line));
+        return Ok(Line::Whole(line));
     }
     // The rest of the line goes the same way.
     if !line.ends_with(b"\n") {
-        lines.skip_until(b'\n').ok()?;
+        lines.skip_until(b'\n')?;
     }
-    Some(Line::TooLong)
+    Ok(Line::TooLong)
 }
 
 #[cfg(test)]
@@ -121,12 +164,13 @@ mod tests {
         let mut screen = Vec::new();
         let endpoint = Endpoint::new(Some("http://10.1.2.3:8000/v1"));
         let mut withholding = Withholding::new(&endpoint);
-        let told = pass_on(
+        let told = keep(
             &mut BufReader::new(input),
-            &mut screen,
             File::create(&path).unwrap(),
             &mut withholding,
+            |line| screen.extend(line),
         );
+        assert!(told.is_whole);
         (
             String::from_utf8(screen).unwrap(),
             fs::read_to_string(path).unwrap(),

@@ -9,8 +9,8 @@ use std::{
     fs::File,
     io,
     os::{fd::OwnedFd, unix::process::CommandExt as _},
+    path::Path,
     process::{Child, Command, Stdio},
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -20,25 +20,37 @@ use tokio::{
     net::unix::OwnedWriteHalf,
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
     control::{self, Incoming, News, Order},
-    descendants, entry,
+    descendants::{self, Spared},
+    entry,
     keeper::OWN_PROGRAM,
-    output::{self, Told},
+    output::{self, Listening, Told},
 };
 use crate::evidence::{folder::EndedBy, withholding::Withholding};
 
 /// News and contacts that wait to be looked at; there are never more than a few.
 const WAITING_MAX: usize = 16;
 
+/// Longest time that an order may take to be given. A keeper that does not listen is killed later.
+const ORDER_MAX: Duration = Duration::from_secs(1);
+/// How much longer than the grace the keeper may take to end everything.
+const KEEPER_MAX: Duration = Duration::from_secs(7);
+/// How often it is looked whether the keeper has ended.
+const KEEPER_LOOK_INTERVAL: Duration = Duration::from_millis(2);
+/// Longest time that the standard error is waited for once everything has ended.
+const STDERR_MAX: Duration = Duration::from_secs(5);
+
 /// What is started.
 pub(super) struct Start<'a> {
     pub(super) command: &'a [OsString],
     pub(super) variables: &'a BTreeMap<OsString, OsString>,
     pub(super) files: &'a [ReadFile],
+    /// The working directory, by its name.
+    pub(super) directory: &'a Path,
     /// The time between TERM and KILL.
     pub(super) grace: Duration,
     /// Where the standard error is kept.
@@ -78,6 +90,8 @@ pub(crate) struct Finished {
     /// The longest time without contact, if it counted as lost.
     pub(super) lost_contact: Option<Duration>,
     pub(super) told: Told,
+    /// Whether something that it started could not be killed.
+    pub(crate) has_survivors: bool,
 }
 
 /// The signals that are passed on, with whether they usually end a process.
@@ -102,7 +116,7 @@ impl Signals {
     }
 
     /// The next signal, with whether it usually ends a process.
-    async fn next(&mut self) -> (i32, bool) {
+    pub(super) async fn next(&mut self) -> (i32, bool) {
         std::future::poll_fn(|context| {
             for (number, is_end, signal) in &mut self.0 {
                 if signal.poll_recv(context).is_ready() {
@@ -120,18 +134,32 @@ pub(super) struct Running {
     keeper: Child,
     orders: OwnedWriteHalf,
     news: mpsc::Receiver<News>,
-    stderr: JoinHandle<Told>,
+    stderr: Listening,
+    spared: Spared,
+    grace: Duration,
+    /// What the keeper said of the command so far.
+    heard: Heard,
+}
+
+/// What the keeper, and the last step, said so far.
+#[derive(Debug, Default)]
+struct Heard {
+    /// The last step was about to become the command.
+    has_entered: bool,
+    has_survivors: bool,
 }
 
 impl Running {
     /// Starts the keeper, which starts the command.
     pub(super) fn start(start: Start<'_>) -> io::Result<Self> {
-        descendants::adopt()?;
+        let spared = descendants::adopt()?;
         let (control, keepers) = control::pair()?;
         let mut command = Command::new(OWN_PROGRAM);
         command
             .arg("keep")
-            .arg(format!("--grace-ms={}", start.grace.as_millis()));
+            .arg(format!("--grace-ms={}", start.grace.as_millis()))
+            .arg("--directory")
+            .arg(start.directory);
         for file in start.files {
             command.arg("--file").arg(entry::stated(file));
         }
@@ -161,6 +189,9 @@ impl Running {
             orders,
             news,
             stderr,
+            spared,
+            grace: start.grace,
+            heard: Heard::default(),
         })
     }
 
@@ -173,67 +204,120 @@ impl Running {
     ) -> Finished {
         let mut ended_by = EndedBy::Itself;
         let mut contact = ContactClock::default();
+        let mut give_up_at: Option<Instant> = None;
         let end = loop {
             let lost_at = contact.lost_at(terms.lost_after);
-            tokio::select! {
-                news = self.news.recv() => break match news {
-                    Some(News::Exited(code)) => End::Exited(code),
-                    Some(News::Signaled(number)) => End::Signaled(number),
-                    Some(News::Changed) => End::Changed,
-                    Some(News::NotStarted(error)) => End::NotStarted(error),
-                    None => End::Unknown,
+            // INVARIANT: whatever ends the command first is what ended it.
+            let cause = tokio::select! {
+                news = self.news.recv() => match self.end_of(news) {
+                    Some(end) => break end,
+                    None => continue,
                 },
                 (number, is_end) = signals.next() => {
                     if is_end && ended_by == EndedBy::Itself {
                         ended_by = EndedBy::Signal;
                     }
                     self.order(Order::Signal(number)).await;
+                    continue;
                 }
                 event = heard(&mut following) => match event {
-                    PairEvent::Revoked(_) => {
-                        ended_by = EndedBy::Revocation;
-                        self.order(Order::End).await;
+                    PairEvent::Revoked(_) => EndedBy::Revocation,
+                    PairEvent::Admitted | PairEvent::Contact(Contact::Restored) => {
+                        contact.is_back();
+                        continue;
                     }
-                    PairEvent::Admitted | PairEvent::Contact(Contact::Restored) => contact.is_back(),
-                    PairEvent::Contact(Contact::Lost { .. }) => contact.is_lost(),
+                    PairEvent::Contact(Contact::Lost { .. }) => {
+                        contact.is_lost();
+                        continue;
+                    }
                 },
-                () = sleep_until(lost_at.unwrap_or_else(Instant::now)), if lost_at.is_some() => {
+                () = at(lost_at) => {
                     contact.counts_as_lost();
-                    if terms.is_end {
-                        ended_by = EndedBy::LostContact;
-                        self.order(Order::End).await;
+                    if !terms.is_end {
+                        continue;
                     }
+                    EndedBy::LostContact
                 }
+                // A keeper that does not do its work is killed, and the command dies with it.
+                () = at(give_up_at) => {
+                    let _ = self.keeper.kill();
+                    break End::Unknown;
+                }
+            };
+            if give_up_at.is_none() {
+                ended_by = cause;
+                self.order(Order::End).await;
+                give_up_at = Instant::now().checked_add(self.grace.saturating_add(KEEPER_MAX));
             }
         };
-        let told = self.close();
+        let lost_contact = contact.longest_lost(terms.lost_after);
+        let (told, has_survivors) = self.close();
         Finished {
             end,
             ended_by,
-            lost_contact: contact.longest_lost(terms.lost_after),
+            lost_contact,
             told,
+            has_survivors,
+        }
+    }
+
+    /// The end of the command, if that is the news.
+    fn end_of(&mut self, news: Option<News>) -> Option<End> {
+        let has_run = self.heard.has_entered;
+        match news {
+            Some(News::Enters) => {
+                self.heard.has_entered = true;
+                None
+            }
+            Some(News::Survived) => {
+                self.heard.has_survivors = true;
+                None
+            }
+            Some(News::Changed) => Some(End::Changed),
+            Some(News::NotStarted(error)) => Some(End::NotStarted(error)),
+            // The last step ended by itself, and never became the command.
+            Some(News::Exited(_) | News::Signaled(_)) | None if !has_run => {
+                Some(End::NotStarted(0))
+            }
+            Some(News::Exited(code)) => Some(End::Exited(code)),
+            Some(News::Signaled(number)) => Some(End::Signaled(number)),
+            None => Some(End::Unknown),
         }
     }
 
     /// Orders the keeper. One that is gone is noticed by the end of its news.
     async fn order(&mut self, order: Order) {
         if let Ok(line) = control::line(&order) {
-            let _ = self.orders.write_all(&line).await;
+            let _ = timeout(ORDER_MAX, self.orders.write_all(&line)).await;
         }
     }
 
-    /// Waits for the end of the keeper, kills what a killed one left, and gathers what was told.
-    fn close(mut self) -> Told {
+    /// Waits for the end of the keeper, kills what is left, and gathers what was told; with whether
+    /// something could not be killed.
+    fn close(mut self) -> (Told, bool) {
         // The end of the stream tells the keeper to end as well.
         drop(self.orders);
-        let _ = self.keeper.wait();
-        let is_over = descendants::end_all();
-        if is_over {
-            self.stderr.join().unwrap_or(Told { withheld_lines: 1 })
-        } else {
-            // Somebody who cannot be killed may hold the stream open for ever.
-            Told { withheld_lines: 1 }
+        let patience = std::time::Instant::now();
+        while matches!(self.keeper.try_wait(), Ok(None)) && patience.elapsed() < KEEPER_MAX {
+            std::thread::sleep(KEEPER_LOOK_INTERVAL);
         }
+        // One that has ended is not killed twice; one that has not is, even if it was stopped.
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
+        let is_over = descendants::end_all(&self.spared) && !self.heard.has_survivors;
+        let told = self.stderr.end(STDERR_MAX).unwrap_or(Told {
+            withheld_lines: 0,
+            is_whole: false,
+        });
+        (told, !is_over)
+    }
+}
+
+/// Ends at `time`; never without one.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 
