@@ -4,7 +4,7 @@ mod print;
 
 use std::path::PathBuf;
 
-use admit_client::{Client, Judgment};
+use admit_client::{Client, Judgment, facts::BASE_URL};
 use clap::{Subcommand, ValueHint};
 
 use crate::evidence::{self, Ending, Inputs, folder::EvidenceFolder};
@@ -13,8 +13,6 @@ use super::{Break, Outcome, Server, UsageError};
 
 /// The variable of Pi's agent folder.
 const AGENT_DIR: &str = "PI_CODING_AGENT_DIR";
-/// The variable of the base URL, which must not stand in evidence.
-const BASE_URL: &str = "CTO_HARNESS_CASE_LOCAL_BASE_URL";
 /// Longest id of a task, in bytes.
 const TASK_ID_BYTES_MAX: usize = 256;
 
@@ -104,6 +102,7 @@ impl Sources {
             fixture_dir: self.fixture_dir.clone(),
             task_id: self.task_id.clone(),
             agent_dir,
+            may_have_trace: true,
             before: None,
             baseline: self.baseline.clone(),
             report: self.report.clone(),

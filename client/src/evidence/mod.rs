@@ -58,6 +58,9 @@ pub(crate) struct Inputs<'a> {
     pub(crate) task_id: Option<String>,
     /// Pi's agent folder, in which sessions are. None: nobody looks.
     pub(crate) agent_dir: Option<PathBuf>,
+    /// Whether a trace that is in the folder already may be the one that was collected before. Right
+    /// after the run it is none: whoever wrote it is part of the run.
+    pub(crate) may_have_trace: bool,
     /// What was there before the start. None: whatever is older than the recorded start was.
     pub(crate) before: Option<&'a Before>,
     /// The evidence folder of the fake run of the same run.
@@ -106,7 +109,8 @@ pub(crate) enum CollectError {
     Report(&'static str),
 }
 
-/// Collects what a run left into its folder: writes `trace/`, unless it is there, and `report.json`.
+/// Collects what a run left into its folder: writes `trace/`, unless one may be there and is, and
+/// `report.json`.
 /// A judgment on what was collected before is removed.
 ///
 /// # Errors
@@ -183,29 +187,38 @@ pub(crate) async fn hand_in(
     Ok(ending)
 }
 
-/// The trace of the run: the one that is there, or one that is copied now. `None` when there is none
-/// and nobody says where the fixture is.
+/// The trace of the run: the one that may be there, or one that is copied now. `None` when there is
+/// none and nobody says where the fixture is.
 fn trace_of(
     folder: &EvidenceFolder,
     inputs: &Inputs<'_>,
     record: &RunRecord,
     endpoint: &Endpoint,
 ) -> Result<Option<TraceFile>, CollectError> {
-    let there = trace::index(folder)?;
-    let Some(fixture_dir) = inputs.fixture_dir.as_deref().filter(|_| there.is_none()) else {
-        return Ok(there);
-    };
+    let mut faults = Vec::new();
+    if inputs.may_have_trace {
+        if let Some(there) = trace::index(folder)? {
+            return Ok(Some(there));
+        }
+    } else if trace::remove(folder)? {
+        faults.push("a trace was in the folder before it was collected".to_owned());
+    }
+    if inputs.fixture_dir.is_none() && faults.is_empty() {
+        return Ok(None);
+    }
     let by_start = record
         .start_time
         .map_or_else(Before::unknown, Before::start);
     let before = inputs.before.unwrap_or(&by_start);
-    let agent_dir = inputs.agent_dir.as_deref();
     Ok(Some(trace::copy(
         folder,
-        Some(fixture_dir),
-        agent_dir,
-        before,
+        trace::Sources {
+            fixture_dir: inputs.fixture_dir.as_deref(),
+            agent_dir: inputs.agent_dir.as_deref(),
+            before,
+        },
         endpoint,
+        faults,
     )?))
 }
 
@@ -244,13 +257,14 @@ fn observe(
     if index.is_some_and(|index| !index.faults.is_empty()) {
         observed.miss("the trace is not complete");
     }
-    // Case announces each agent that it starts, unless it was told to be quiet.
+    // Case announces each start of an agent, unless it was told to be quiet. A phase may have several
+    // (an implementer is started once more after a failure), and none has fewer than one.
     if pipeline
         .agents
         .iter()
-        .any(|agent| !observed.has_on_stderr(agent))
+        .any(|(agent, phases)| observed.spawns(agent) < *phases)
     {
-        observed.miss("an agent of the event log is not on standard error");
+        observed.miss("an agent of the event log is not on standard error for each of its phases");
     }
     observed
 }

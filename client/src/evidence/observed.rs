@@ -6,7 +6,7 @@
 //! Deliberately absent: any guess. A line that speaks of an agent's start and is not understood makes
 //! the observation incomplete.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use admit_client::facts::has_secret;
 use admit_policy::{
@@ -46,6 +46,8 @@ pub(crate) struct SeenModel {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Observed {
     models: BTreeSet<SeenModel>,
+    /// How often Case started each agent, by its standard error.
+    spawns: BTreeMap<String, u64>,
     faults: BTreeSet<&'static str>,
 }
 
@@ -85,6 +87,10 @@ impl Observed {
             self.miss("a record of a model was not understood");
             return;
         };
+        if source == Source::CaseStderr {
+            let spawns = self.spawns.entry(agent.clone()).or_default();
+            *spawns = spawns.saturating_add(1);
+        }
         self.models.insert(SeenModel {
             agent,
             provider,
@@ -127,11 +133,9 @@ impl Observed {
         }
     }
 
-    /// Whether standard error tells of `agent`.
-    pub(crate) fn has_on_stderr(&self, agent: &str) -> bool {
-        self.models
-            .iter()
-            .any(|seen| seen.source == Source::CaseStderr && seen.agent == agent)
+    /// How often standard error tells of a start of `agent`.
+    pub(crate) fn spawns(&self, agent: &str) -> u64 {
+        self.spawns.get(agent).copied().unwrap_or_default()
     }
 }
 
@@ -190,7 +194,8 @@ mod tests {
             ]
         );
         assert!(observed.faults().is_empty(), "{:?}", observed.faults());
-        assert!(observed.has_on_stderr("reviewer") && !observed.has_on_stderr("closer"));
+        let spawns = ["implementer", "reviewer", "closer"].map(|agent| observed.spawns(agent));
+        assert_eq!(spawns, [2, 1, 0]);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //!
 //! Deliberately absent: the exit code, which is 0 after a failure too.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use admit_policy::json::{self, Node, Value};
 use admit_proto::v1::PipelineOutcome;
@@ -17,8 +17,8 @@ use admit_proto::v1::PipelineOutcome;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pipeline {
     pub(crate) outcome: PipelineOutcome,
-    /// Every agent whose phase started.
-    pub(crate) agents: BTreeSet<String>,
+    /// Every agent whose phase started, and how often.
+    pub(crate) agents: BTreeMap<String, u64>,
     /// Why the outcome is not a pass, in words of this program.
     pub(crate) fault: Option<&'static str>,
 }
@@ -28,7 +28,7 @@ impl Pipeline {
     pub(crate) fn incomplete(fault: &'static str) -> Self {
         Self {
             outcome: PipelineOutcome::Incomplete,
-            agents: BTreeSet::new(),
+            agents: BTreeMap::new(),
             fault: Some(fault),
         }
     }
@@ -79,7 +79,7 @@ enum End {
 struct Reader {
     run_id: Option<String>,
     events: u64,
-    agents: BTreeSet<String>,
+    agents: BTreeMap<String, u64>,
     /// Why an end that says `completed` is no success.
     objection: Option<&'static str>,
     end: Option<End>,
@@ -127,7 +127,8 @@ impl Reader {
             "pipeline_start" => return Err("the event log starts twice"),
             "phase_start" => {
                 let agent = text("agent").ok_or(MALFORMED)?;
-                self.agents.insert(agent.to_owned());
+                let starts = self.agents.entry(agent.to_owned()).or_default();
+                *starts = starts.saturating_add(1);
             }
             "phase_end" => match text("outcome").ok_or(MALFORMED)? {
                 "completed" | "skipped" => {}
@@ -188,12 +189,15 @@ mod tests {
     #[test]
     fn a_whole_log_passes_or_fails_by_its_end() {
         let passed = Pipeline::read(
-            log(&[START, PHASE, PHASE_END, SKIPPED, END]).as_bytes(),
+            log(&[START, PHASE, PHASE_END, PHASE, PHASE_END, SKIPPED, END]).as_bytes(),
             Some("t1"),
         );
         assert_eq!(passed.outcome, PipelineOutcome::Passed);
         assert_eq!(passed.fault, None);
-        assert_eq!(passed.agents, BTreeSet::from(["implementer".to_owned()]));
+        assert_eq!(
+            passed.agents,
+            BTreeMap::from([("implementer".to_owned(), 2)])
+        );
         let anonymous = Pipeline::read(log(&[START, END]).as_bytes(), None);
         assert_eq!(anonymous.outcome, PipelineOutcome::Passed);
         let failed = r#""event":"pipeline_end","outcome":"failed","failedAgent":"implementer","durationMs":9"#;

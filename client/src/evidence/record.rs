@@ -11,8 +11,6 @@ use super::{
     store::{self, StoreError},
 };
 
-/// Longest permit that the contract allows, in bytes.
-const PERMIT_BYTES_MAX: usize = 4096;
 /// Longest admission status that the contract allows, in bytes.
 const STATUS_BYTES_MAX: usize = 64;
 /// Length of a UUID, in bytes.
@@ -161,11 +159,7 @@ fn read_permit(folder: &EvidenceFolder) -> Result<String, CollectError> {
     })?;
     let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
     let permit = text.strip_suffix('\n').unwrap_or(&text);
-    let is_permit = permit.len() <= PERMIT_BYTES_MAX
-        && permit
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-    Ok(if is_permit {
+    Ok(if admit_permit::is_plausible(permit) {
         permit.to_owned()
     } else {
         String::new()

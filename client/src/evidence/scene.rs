@@ -28,7 +28,10 @@ impl Scene {
             scene.write_json(&format!("{folder}/run.json"), &run());
         }
         scene.write("real/permit.jwt", "aa.bb-_.cc\n");
-        scene.write("real/backend/case.stderr.log", &stderr());
+        scene.write(
+            "real/backend/case.stderr.log",
+            &stderr(&["implementer", "reviewer"]),
+        );
         scene.write("fixture/.case/t1/events/run-a.jsonl", &events());
         scene.write("fake/trace/events-1.jsonl", &events());
         let index = json!({ "version": 1, "event_logs": [{ "file": "events-1.jsonl", "withheld_lines": 0 }],
@@ -79,6 +82,7 @@ impl Scene {
             fixture_dir: Some(self.path("fixture")),
             task_id: Some("t1".into()),
             agent_dir: Some(self.path("agent")),
+            may_have_trace: true,
             before: None,
             baseline: Some(self.path("fake")),
             report: None,
@@ -118,30 +122,40 @@ fn run() -> Value {
     })
 }
 
-fn stderr() -> String {
-    let spawn = |agent| {
-        let event = json!({ "level": "info", "msg": "spawning agent", "agent": agent, "cwd": "/w",
-            "provider": "qwen-local", "model": "qwen3" });
-        format!("{event}\n")
-    };
-    format!("starting\n{}{}", spawn("implementer"), spawn("reviewer"))
+/// What Case says when it starts this agent.
+pub(super) fn spawn(agent: &str) -> String {
+    let event = json!({ "level": "info", "msg": "spawning agent", "agent": agent, "cwd": "/w",
+        "provider": "qwen-local", "model": "qwen3" });
+    format!("{event}\n")
+}
+
+/// The standard error of a run that started these agents.
+pub(super) fn stderr(agents: &[&str]) -> String {
+    let spawns: String = agents.iter().map(|agent| spawn(agent)).collect();
+    format!("starting\n{spawns}")
 }
 
 pub(super) fn events() -> String {
-    [
-        json!({ "event": "pipeline_start", "taskId": "t1" }),
-        json!({ "event": "phase_start", "phase": "implement", "agent": "implementer" }),
-        json!({ "event": "phase_end", "phase": "implement", "agent": "implementer", "outcome": "completed" }),
-        json!({ "event": "phase_start", "phase": "review", "agent": "reviewer" }),
-        json!({ "event": "phase_end", "phase": "review", "agent": "reviewer", "outcome": "completed" }),
-        json!({ "event": "pipeline_end", "outcome": "completed" }),
-    ]
-    .into_iter()
-    .enumerate()
-    .map(|(at, mut event)| {
-        event["sequence"] = json!(at + 1);
-        event["runId"] = json!("r");
-        format!("{event}\n")
-    })
-    .collect()
+    events_of(&["implementer", "reviewer"])
+}
+
+/// The event log of a run whose phases were those of these agents.
+pub(super) fn events_of(agents: &[&str]) -> String {
+    let phases = agents.iter().flat_map(|agent| {
+        [
+            json!({ "event": "phase_start", "phase": "implement", "agent": agent }),
+            json!({ "event": "phase_end", "phase": "implement", "agent": agent, "outcome": "completed" }),
+        ]
+    });
+    [json!({ "event": "pipeline_start", "taskId": "t1" })]
+        .into_iter()
+        .chain(phases)
+        .chain([json!({ "event": "pipeline_end", "outcome": "completed" })])
+        .enumerate()
+        .map(|(at, mut event)| {
+            event["sequence"] = json!(at + 1);
+            event["runId"] = json!("r");
+            format!("{event}\n")
+        })
+        .collect()
 }

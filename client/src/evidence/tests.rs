@@ -1,6 +1,6 @@
 //! What is collected of a run, and what of it is handed in: whole, and with each thing amiss.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use admit_proto::v1::{
     ChangeState, EvidenceTarget, ObservationSource, ObservationState, PipelineOutcome,
@@ -8,7 +8,7 @@ use admit_proto::v1::{
 use serde_json::{Value, json};
 
 use super::{
-    scene::{BASE_URL, SECRET, Scene, digest, events},
+    scene::{BASE_URL, SECRET, Scene, digest, events, events_of, stderr},
     *,
 };
 
@@ -126,7 +126,7 @@ const EVENTS: &str = "fixture/.case/t1/events/run-a.jsonl";
 const RUN: &str = "real/run.json";
 
 #[rustfmt::skip] // one row per line, so that the table reads as one
-const AMISS: [Amiss; 37] = [
+const AMISS: [Amiss; 40] = [
     amiss("no permit", |s| s.remove("real/permit.jwt"), |r| r.permit.is_empty()),
     amiss("a permit that is none", |s| s.write("real/permit.jwt", "a b"), |r| r.permit.is_empty()),
     amiss("a permit that is too long", |s| s.write("real/permit.jwt", &"a".repeat(4097)), |r| r.permit.is_empty()),
@@ -135,6 +135,9 @@ const AMISS: [Amiss; 37] = [
     amiss("ended by a revocation", |s| s.set(RUN, "/ended_by", json!("revocation")), is_cut),
     amiss("ended by lost contact", |s| s.set(RUN, "/ended_by", json!("lost-contact")), is_cut),
     amiss("ended by a signal", |s| s.set(RUN, "/ended_by", json!("signal")), is_cut),
+    amiss("killed from elsewhere", |s| { s.set(RUN, "/exit_code", Value::Null); s.set(RUN, "/signal", json!(9)); }, is_cut),
+    amiss("an end that nobody saw", |s| s.set(RUN, "/exit_code", Value::Null), is_cut),
+    amiss("an exit code and a signal", |s| s.set(RUN, "/signal", json!(9)), is_cut),
     amiss("another config after", |s| s.set(RUN, "/config/digest_after", json!(digest('e'))), |r| change(r).0 == ChangeState::Changed),
     amiss("no config after", |s| s.set(RUN, "/config/digest_after", Value::Null), |r| change(r).0 == ChangeState::Changed),
     amiss("a touched config", |s| s.set(RUN, "/config/is_touched", json!(true)), |r| change(r).0 == ChangeState::Changed),
@@ -229,6 +232,32 @@ fn where_nobody_looks_nothing_is_claimed() {
 }
 
 #[test]
+fn each_phase_has_a_start_of_its_agent() {
+    for (spawned, phases, is_complete) in [
+        (&["a", "b"][..], &["a", "b"][..], true),
+        (&["b", "a"], &["a", "b"], true),
+        // An implementer that was started once more.
+        (&["a", "a", "b"], &["a", "b"], true),
+        (&["a", "b", "b"], &["a", "b", "b"], true),
+        (&["a", "a", "b"], &["a", "b", "b"], false),
+        (&["a"], &["a", "a", "a"], false),
+        (&["a"], &["a", "b"], false),
+        (&[], &["a"], false),
+    ] {
+        let scene = Scene::new();
+        scene.write(STDERR, &stderr(spawned));
+        scene.write(EVENTS, &events_of(phases));
+        let request = scene.collect().unwrap().request;
+        assert_eq!(
+            !is_unobserved(&request),
+            is_complete,
+            "{spawned:?} {phases:?}"
+        );
+        assert_eq!(request.pipeline(), PipelineOutcome::Passed);
+    }
+}
+
+#[test]
 fn a_trace_that_is_there_stays() {
     let scene = Scene::new();
     scene.collect().unwrap();
@@ -237,6 +266,60 @@ fn a_trace_that_is_there_stays() {
         scene.collect().unwrap().request.pipeline(),
         PipelineOutcome::Passed
     );
+}
+
+#[test]
+fn a_trace_that_the_run_itself_left_is_a_fault() {
+    let planted = |plant: &dyn Fn(&Scene)| {
+        let scene = Scene::new();
+        plant(&scene);
+        let inputs = Inputs {
+            may_have_trace: false,
+            ..scene.inputs()
+        };
+        (
+            collect(&scene.folder(), &inputs).unwrap().request,
+            collect(
+                &scene.folder(),
+                &Inputs {
+                    fixture_dir: None,
+                    ..scene.inputs()
+                },
+            )
+            .unwrap()
+            .request,
+            scene,
+        )
+    };
+    let (request, ..) = planted(&|_| {});
+    assert_eq!(request.pipeline(), PipelineOutcome::Passed);
+    assert!(!is_unobserved(&request));
+    // A whole one, one that leads elsewhere, and one that is no folder.
+    let whole = |scene: &Scene| {
+        scene.collect().unwrap();
+        scene.write("real/trace/more", "");
+    };
+    let link = |scene: &Scene| symlink(scene.path("fake/trace"), scene.path("real/trace")).unwrap();
+    let file = |scene: &Scene| scene.write("real/trace", "");
+    for plant in [&whole as &dyn Fn(&Scene), &link, &file] {
+        let (request, again, scene) = planted(plant);
+        // It stays one, whoever collects again.
+        for request in [request, again] {
+            assert!(is_cut(&request) && is_unobserved(&request));
+            assert!(!covers(&request, EvidenceTarget::Trace));
+        }
+        assert!(!scene.path("real/trace/more").exists());
+        assert!(scene.path("fake/trace/events-1.jsonl").exists());
+    }
+    // With nobody who looks, too.
+    let scene = Scene::new();
+    whole(&scene);
+    let inputs = Inputs {
+        may_have_trace: false,
+        fixture_dir: None,
+        ..scene.inputs()
+    };
+    assert!(is_cut(&collect(&scene.folder(), &inputs).unwrap().request));
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs,
+    fs, io,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -102,18 +102,51 @@ impl Known {
     }
 }
 
-/// Copies the logs of the run into the folder and writes the index of the trace.
+/// Where the logs of a run are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sources<'a> {
+    /// The folder in which Case writes `.case/`. None: nobody looks.
+    pub(crate) fixture_dir: Option<&'a Path>,
+    /// Pi's agent folder. None: nobody looks.
+    pub(crate) agent_dir: Option<&'a Path>,
+    pub(crate) before: &'a Before,
+}
+
+/// Removes whatever stands in the place of the trace, and says whether something did.
+pub(crate) fn remove(folder: &EvidenceFolder) -> Result<bool, StoreError> {
+    let place = folder.trace();
+    let removed = match fs::symlink_metadata(&place) {
+        Ok(there) if there.is_dir() => fs::remove_dir_all(&place),
+        Ok(_) => fs::remove_file(&place),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Ok(()) => Ok(true),
+        Err(error) => Err(StoreError::Write {
+            name: "trace",
+            error,
+        }),
+    }
+}
+
+/// Copies the logs of the run into the folder and writes the index of the trace. `faults` are those
+/// that are known already.
 pub(crate) fn copy(
     folder: &EvidenceFolder,
-    fixture_dir: Option<&Path>,
-    agent_dir: Option<&Path>,
-    before: &Before,
+    sources: Sources<'_>,
     endpoint: &Endpoint,
+    faults: Vec<String>,
 ) -> Result<TraceFile, StoreError> {
+    let Sources {
+        fixture_dir,
+        agent_dir,
+        before,
+    } = sources;
     let mut copying = Copying {
         folder,
         endpoint,
-        faults: Vec::new(),
+        faults,
     };
     let event_logs = fixture_dir
         .map(|dir| copying.kind(list_event_logs(dir), &before.event_logs, "events"))
@@ -181,13 +214,26 @@ pub(crate) fn pipeline(
         return Pipeline::incomplete("the event log cannot be read");
     };
     let pipeline = Pipeline::read(&log, task_id);
-    match run.map(|run| run.ended_by) {
-        Some(EndedBy::Itself) => pipeline,
-        Some(EndedBy::Revocation | EndedBy::LostContact | EndedBy::Signal) => {
-            pipeline.cut("the process did not end by itself")
-        }
+    match run.map(cut) {
+        Some(None) => pipeline,
+        Some(Some(fault)) => pipeline.cut(fault),
         None => pipeline.cut("how the process ended is not known"),
     }
+}
+
+/// What may have cut the process short; `None` when nothing did.
+fn cut(run: &RunFile) -> Option<&'static str> {
+    match run.ended_by {
+        EndedBy::Itself => {}
+        EndedBy::Revocation | EndedBy::LostContact | EndedBy::Signal => {
+            return Some("the process did not end by itself");
+        }
+    }
+    // Whoever kills it from elsewhere leaves a signal, or nothing at all.
+    if run.exit_code.is_none() || run.signal.is_some() {
+        return Some("the process has no exit code");
+    }
+    None
 }
 
 struct Copying<'a> {

@@ -3,7 +3,7 @@
 //!
 //! Deliberately absent: any mending of a line. A line is kept as it is, or it is not kept.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use admit_client::facts::has_secret;
 use admit_policy::escape::any_reading;
@@ -23,8 +23,9 @@ pub(crate) struct Withholding {
 pub(crate) struct Endpoint(Vec<String>);
 
 impl Endpoint {
-    /// What names the endpoint at `base_url`: the URL, and the host with its port unless that is a
-    /// plain word.
+    /// What names the endpoint at `base_url`: the URL, the host with its port unless that is a plain
+    /// word, and the bare host, which errors of name resolution and connecting name, unless that is
+    /// this host itself or a plain word.
     pub(crate) fn new(base_url: Option<&str>) -> Self {
         let Some(url) = base_url.map(|url| url.trim_end_matches('/')) else {
             return Self::default();
@@ -34,8 +35,15 @@ impl Endpoint {
             .split(['/', '?', '#'])
             .next()
             .unwrap_or_default();
+        // What stands before an `@` is a user, whom no error names.
+        let (_, authority) = authority.rsplit_once('@').unwrap_or(("", authority));
         let is_telling = authority.contains(['.', ':']);
-        let names = [Some(url), is_telling.then_some(authority)];
+        let host = host(authority);
+        let names = [
+            Some(url),
+            is_telling.then_some(authority),
+            is_elsewhere(host).then_some(host),
+        ];
         Self(
             names
                 .into_iter()
@@ -52,6 +60,28 @@ impl Endpoint {
             && any_reading(&text.to_ascii_lowercase(), |reading| {
                 self.0.iter().any(|name| reading.contains(name))
             })
+    }
+}
+
+/// The bare host of an authority.
+fn host(authority: &str) -> &str {
+    let host = match authority
+        .strip_prefix('[')
+        .and_then(|v6| v6.split_once(']'))
+    {
+        Some((address, _)) => address,
+        None => authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, _)| host),
+    };
+    host.trim_end_matches('.')
+}
+
+/// Whether the host is neither this one nor a plain word, which many a line has.
+fn is_elsewhere(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => !address.is_loopback(),
+        Err(_) => host.contains('.'),
     }
 }
 
@@ -152,6 +182,30 @@ mod tests {
             ("http://localhost/v1", "localhost", false),
             ("http://localhost/v1", "HTTP://LOCALHOST/v1/models", true),
             ("http://localhost:8000/v1", "localhost:8000", true),
+            (
+                "http://spark.example.net:8000/v1",
+                "getaddrinfo ENOTFOUND Spark.Example.net",
+                true,
+            ),
+            (
+                "http://u:p@spark.example.net.:8000",
+                "spark.example.net",
+                true,
+            ),
+            (
+                "http://10.1.2.3:8000",
+                r#"{"address":"10.1.2.3","port":8000}"#,
+                true,
+            ),
+            (
+                "http://[fd00::7]:8000/v1",
+                "connect ECONNREFUSED fd00::7 8000",
+                true,
+            ),
+            ("http://u:p@127.0.0.1:8000", "at 127.0.0.1:8000", true),
+            ("http://[::1]:8000/v1", "listening on ::1", false),
+            ("http://127.0.0.1:8000/v1", "127.0.0.1 is this host", false),
+            ("http://spark:8000/v1", "a spark", false),
             ("", "plain", false),
             ("/", "a/b", false),
         ] {

@@ -57,7 +57,7 @@ pub use scan::has_secret;
 pub use surroundings::Surroundings;
 
 /// The variable of the base URL, whose value never leaves this host.
-const BASE_URL: &str = "CTO_HARNESS_CASE_LOCAL_BASE_URL";
+pub const BASE_URL: &str = "CTO_HARNESS_CASE_LOCAL_BASE_URL";
 const PROVIDER: &str = "CTO_HARNESS_CASE_MODEL_PROVIDER";
 const MODEL: &str = "CTO_HARNESS_CASE_MODEL";
 

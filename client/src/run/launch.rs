@@ -11,7 +11,7 @@ use std::{
 
 use admit_client::{
     Answer, AskError, Client, Contact, Following, PairEvent,
-    facts::{FileRole, GatherError, Launch, ReadFile, Surroundings, gather},
+    facts::{BASE_URL, FileRole, GatherError, Launch, ReadFile, Surroundings, gather},
 };
 use admit_proto::v1::{AdmitRequest, Lane};
 use tokio::{
@@ -37,8 +37,7 @@ use crate::evidence::{
 
 /// The variable by which the command knows the decision that it runs under.
 const DECISION_VARIABLE: &str = "ADMIT_DECISION_ID";
-/// The variable of the base URL.
-const BASE_URL: &str = "CTO_HARNESS_CASE_LOCAL_BASE_URL";
+
 /// A launch as it was ordered.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -332,6 +331,7 @@ async fn hand_in(plan: &Plan, client: &mut Client, prepared: &Prepared) -> Evide
         fixture_dir: plan.fixture_dir.clone(),
         task_id: prepared.task_id.clone(),
         agent_dir: plan.surroundings.pi_agent_dir(),
+        may_have_trace: false,
         before: Some(&prepared.before),
         baseline: plan.baseline.clone(),
         report: None,

@@ -43,10 +43,13 @@ impl Host {
     fn copy_without(&self, before: &Before, base_url: Option<&str>) -> TraceFile {
         copy(
             &self.evidence(),
-            Some(&self.fixture()),
-            Some(&self.agent()),
-            before,
+            Sources {
+                fixture_dir: Some(&self.fixture()),
+                agent_dir: Some(&self.agent()),
+                before,
+            },
             &Endpoint::new(base_url),
+            Vec::new(),
         )
         .unwrap()
     }
@@ -158,10 +161,13 @@ fn where_nobody_looked_nothing_is_said() {
     let host = Host::new();
     let index = copy(
         &host.evidence(),
-        None,
-        None,
-        &host.before(),
+        Sources {
+            fixture_dir: None,
+            agent_dir: None,
+            before: &host.before(),
+        },
         &Endpoint::default(),
+        Vec::new(),
     )
     .unwrap();
     assert_eq!((index.event_logs, index.sessions), (None, None));
