@@ -28,15 +28,19 @@ def admit(admitd):
 
 @pytest.fixture
 def drill(admit, tmp_path):
-    """Drills a daemon, as a host that has this admission file."""
+    """Drills a daemon, as a host that has this admission file, or none."""
 
-    def run(daemon, admission_file=casebook.example()[ADMISSION], server=None):
-        admission = tmp_path / "admission.json"
-        admission.write_bytes(admission_file)
+    def run(daemon, admission_file=casebook.example()[ADMISSION], server=None, pair=()):
         server = server or f"http://{daemon.tcp_address}"
         command = [admit, "drill", "--json", "--server", server, "--deadline-ms", "60000"]
+        if admission_file is not None:
+            admission = tmp_path / "admission.json"
+            admission.write_bytes(admission_file)
+            command += ["--admission-file", admission]
+        if pair:
+            command += ["--provider", pair[0], "--model", pair[1]]
         result = subprocess.run(
-            [*command, "--host", "spark-1", "--admission-file", admission],
+            [*command, "--host", "spark-1"],
             env={},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -80,6 +84,35 @@ def test_each_launch_differs_from_an_allowed_one(daemon, drill):
 def test_it_passes_over_the_unix_socket_too(daemon, drill):
     in_force(daemon, casebook.example())
     assert_passed(*drill(daemon, server=f"unix:{daemon.folder / 'admitd.sock'}"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "codes", "not_shown"),
+    [
+        pytest.param(
+            {"admission_file": None},
+            {"admission-file-missing", "credential-source-mismatch"},
+            {"admission-file-missing", "credential-source-mismatch"},
+            id="no admission file",
+        ),
+        pytest.param(
+            {"pair": ("nobody", "nothing")},
+            {"provider-model-not-admitted"},
+            {"pair-not-admitted", "branch-of-another-pair"},
+            id="an unknown pair",
+        ),
+    ],
+)
+def test_what_denies_the_control_shows_nothing(daemon, drill, flags, codes, not_shown):
+    in_force(daemon, casebook.example())
+    code, shape = drill(daemon, **flags)
+    assert_passed(code, shape)
+    assert codes <= set(shape["control"]["reasons"])
+    assert not_shown <= results(shape, "not_applicable")
+    for launch in shape["launches"]:
+        if launch["result"] == "closed" and not launch["name"].startswith("revoked-pair"):
+            shown = set(launch["reasons"]) & set(launch["expected"])
+            assert shown - set(shape["control"]["reasons"]), launch
 
 
 def edited(*edits):
