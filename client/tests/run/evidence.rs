@@ -46,6 +46,7 @@ const ROWS: [Row; 11] = [
         &[
             "observed-model-mismatch",
             "external-fallback-observed",
+            "config-changed-during-run",
             "pipeline-failed",
         ],
         0,

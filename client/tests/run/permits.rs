@@ -16,7 +16,10 @@ type Row = (&'static str, fn(&mut World), &'static [&'static str]);
 const OTHER_LAUNCHES: [Row; 13] = [
     (
         "another run",
-        |world| world.replace_flag("--run-id", "run-8"),
+        |world| {
+            world.replace_flag("--run-id", "run-8");
+            world.replace_flag("--fake-baseline", "run-8");
+        },
         &["permit-unfit"],
     ),
     (
@@ -37,13 +40,13 @@ const OTHER_LAUNCHES: [Row; 13] = [
     (
         "another pair",
         |world| world.set("CTO_HARNESS_CASE_MODEL", "qwen3"),
-        // Pi has no such model either; that is not this permit's business.
-        &["permit-unfit"],
+        // Pi has no such model either, and that is seen first.
+        &["local-adapter-config-invalid"],
     ),
     (
         "another policy than the expected one",
         |world| world.add_flags(&format!("--expect-policy {}", "0a".repeat(32))),
-        &["permit-unfit"],
+        &["expected-policy-mismatch"],
     ),
     (
         "a changed permit",
@@ -112,8 +115,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("permit: a pair that was revoked since", || {
             let world = with_permit(false);
             world.revoke();
-            let codes = ["revoked-before-start", "admission-revoked"];
-            world.assert_not_started(&world.run(), 82, &codes);
+            // The host has the file of before.
+            let codes = ["admission-file-mismatch", "admission-revoked"];
+            world.assert_not_started(&world.run(), 80, &codes);
         }),
         trial("permit: models.json leads elsewhere", || {
             let world = with_permit(true);
