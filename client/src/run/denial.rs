@@ -180,7 +180,7 @@ impl Denial {
             Self::NoEvidence(error) => Line::new(
                 "evidence-not-writable",
                 format!("the evidence folder cannot be written: {}", error.kind()),
-                "name a new or empty folder that this user may write to",
+                "name a new or empty folder of this user's own",
             ),
             Self::Denied(_) | Self::Refused(_) | Self::Revoked(_) => return None,
         })
