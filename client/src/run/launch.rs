@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) fixture_dir: Option<PathBuf>,
     /// The evidence folder of the fake run of the same run.
     pub(crate) baseline: Option<PathBuf>,
+    /// The harness's own report, which is there when the command has ended.
+    pub(crate) report: Option<PathBuf>,
     /// The time between TERM and KILL.
     pub(crate) grace: Duration,
     pub(crate) contact: ContactTerms,
@@ -61,6 +63,8 @@ pub(crate) enum Ending {
     /// The command was never started.
     NotStarted {
         denial: Denial,
+        /// The decision that was made nevertheless; none: there is none.
+        decision_id: Option<String>,
         /// Whether the evidence folder says so too.
         is_written: bool,
     },
@@ -107,6 +111,7 @@ pub(crate) async fn run(plan: &Plan, client: &mut Client) -> Ending {
         Err(error) => {
             return Ending::NotStarted {
                 denial: Denial::NoEvidence(error),
+                decision_id: None,
                 is_written: false,
             };
         }
@@ -272,7 +277,11 @@ fn base_url(plan: &Plan) -> Option<String> {
 fn not_started(record: &mut Record, denial: Denial) -> Ending {
     // The reason for not starting outweighs that it could not be written; that is told besides.
     let is_written = record.not_started(&denial).is_ok();
-    Ending::NotStarted { denial, is_written }
+    Ending::NotStarted {
+        denial,
+        decision_id: record.decision_id().map(str::to_owned),
+        is_written,
+    }
 }
 
 /// Collects the evidence; that of the real lane is handed in.
@@ -283,7 +292,7 @@ async fn hand_in(plan: &Plan, client: &mut Client, prepared: &Prepared) -> Evide
         agent_dir: plan.surroundings.pi_agent_dir(),
         before: Some(&prepared.before),
         baseline: plan.baseline.clone(),
-        report: None,
+        report: plan.report.clone(),
         base_url: base_url(plan),
     };
     let collected = evidence::collect(&plan.folder, &inputs)?;

@@ -110,8 +110,14 @@ impl Record {
             self.launch.answer = Some(of_denied(denied));
         }
         write_json(&self.folder.launch(), &self.launch)?;
-        let text = denial.text(&self.launch.run_id);
+        let text = denial.text(&self.launch.run_id, self.decision_id());
         store::write(&self.folder.not_admitted(), text.as_bytes())
+    }
+
+    /// The last decision on the launch, be it an ALLOW that did not become a start.
+    pub(super) fn decision_id(&self) -> Option<&str> {
+        let answer = self.launch.answer.as_ref()?;
+        Some(&answer.decision_id)
     }
 
     /// The command ended.
@@ -241,7 +247,54 @@ fn is_private(folder: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use admit_client::facts::TargetRepositories;
+    use admit_proto::v1::{FixtureKind, ServedModel};
+
     use super::*;
+
+    fn record(folder: &Path) -> Record {
+        let launch = Launch {
+            host: "spark-1".into(),
+            run_id: "run-1".into(),
+            lane: Lane::Fake,
+            stage: 0,
+            dry_run: false,
+            expected_policy: None,
+            credential_source_class: String::new(),
+            fixture: FixtureKind::Unspecified,
+            fake_baseline: None,
+            served_model: ServedModel::NotProbed,
+            probe: false,
+            task_file: None,
+            target_repositories: TargetRepositories::Unstated,
+        };
+        Record::create(&EvidenceFolder::new(folder), &launch).unwrap()
+    }
+
+    #[test]
+    fn a_denial_after_an_allow_names_the_decision() {
+        let base = tempfile::tempdir().unwrap();
+        for (name, decision_id) in [("asked", None), ("allowed", Some("d-1"))] {
+            let mut record = record(&base.path().join(name));
+            record.launch.answer = decision_id.map(|decision_id| AnswerPart {
+                decision_id: decision_id.to_owned(),
+                decide_time: String::new(),
+                policy_digest: None,
+                case_model_admission_status: String::new(),
+                stream_id: String::new(),
+                seq: 7,
+                record_hash: String::new(),
+            });
+            record.not_started(&Denial::Changed).unwrap();
+            assert_eq!(record.decision_id(), decision_id);
+            let text = fs::read_to_string(record.folder.not_admitted()).unwrap();
+            let line = format!("\ndecision: {}\n", decision_id.unwrap_or("none"));
+            assert!(text.contains(&line), "{text}");
+            let launch = fs::read_to_string(record.folder.launch()).unwrap();
+            assert_eq!(launch.contains("d-1"), decision_id.is_some());
+            assert!(launch.contains("\"refused\""));
+        }
+    }
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & MODE_MASK
