@@ -11,6 +11,7 @@ mod permit;
 mod policy;
 mod render;
 mod run;
+mod run_ending;
 mod server;
 mod watch;
 

@@ -1,35 +1,30 @@
-//! `admit run`: the command line of the launch wrapper, its exit codes, and what it prints.
+//! `admit run`: the command line of the launch wrapper, and its exit codes.
+//!
+//! Deliberately absent: what it prints; see [`super::run_ending`].
 
 use std::{
     ffi::{OsStr, OsString},
-    io::{self, Write as _},
+    io::Write as _,
     os::unix::ffi::OsStrExt as _,
     path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
 
-use admit_client::{
-    Judgment,
-    facts::{Surroundings, child_environment},
-};
-use serde::Serialize;
+use admit_client::facts::{Surroundings, child_environment};
 use uuid::Uuid;
 
 use super::{
     Break, Server,
     launch_flags::{LaunchFlags, this_surroundings},
-    render::{BAD, CODE, FAINT, GOOD, json_line},
+    run_ending::print,
     server::TRACE_PARENT_VARIABLE,
 };
 use crate::{
-    evidence::{
-        self,
-        folder::{EndedBy, EvidenceFolder},
-    },
+    evidence::folder::{EndedBy, EvidenceFolder},
     run::{
         denial::Denial,
-        launch::{Ending, Plan, Ran, run},
+        launch::{Ending, Plan, run},
         permission::GivenPermit,
         supervision::{ContactTerms, End},
     },
@@ -63,6 +58,12 @@ pub(crate) struct Run {
     /// The evidence folder of the fake run that this run is compared with.
     #[arg(long, value_name = "DIR")]
     baseline: Option<PathBuf>,
+
+    /// The harness's own report, read when the command has ended: one JSON object with
+    /// `case_model_provider`, `case_model` and `case_model_admission_status`; without it, what was
+    /// answered is stated.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 
     /// The time between TERM and KILL when the command has to end, in milliseconds.
     #[arg(
@@ -219,6 +220,7 @@ impl Run {
             folder: EvidenceFolder::new(self.evidence),
             fixture_dir: self.fixture_dir,
             baseline: self.baseline,
+            report: self.report,
             grace: Duration::from_millis(self.grace_ms),
             contact: ContactTerms {
                 lost_after: Duration::from_millis(self.lost_contact_after_ms),
@@ -264,7 +266,7 @@ fn for_command(surroundings: Surroundings, trace_parent: &str) -> Surroundings {
     }
 }
 
-fn exit_code(ending: &Ending) -> u8 {
+pub(super) fn exit_code(ending: &Ending) -> u8 {
     let ran = match ending {
         Ending::NotStarted { denial, .. } => return RunExit::of(denial).code(),
         Ending::Ran(ran) => ran,
@@ -287,118 +289,6 @@ fn own_code(end: End) -> i32 {
         // A keeper that is killed takes the command with it.
         End::Unknown | End::Changed | End::NotStarted(_) => SIGNAL_BASE.saturating_add(KILL),
     }
-}
-
-/// The shape of every ending. Each key is always there.
-#[derive(Debug, Serialize)]
-struct RunShape {
-    schema: &'static str,
-    /// `ran` or `not-started`.
-    outcome: &'static str,
-    exit_code: u8,
-    decision_id: Option<String>,
-    reasons: Vec<ReasonShape>,
-    ended_by: Option<EndedBy>,
-    /// `accepted`, `rejected` or `unjudged`.
-    evidence: Option<&'static str>,
-    evidence_reasons: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct ReasonShape {
-    code: String,
-    message: String,
-    help: String,
-}
-
-impl RunShape {
-    fn of(ending: &Ending) -> Self {
-        let exit_code = exit_code(ending);
-        match ending {
-            Ending::NotStarted { denial, .. } => Self {
-                schema: "admit.run/1",
-                outcome: "not-started",
-                exit_code,
-                decision_id: denial.decision_id().map(str::to_owned),
-                reasons: denial
-                    .lines()
-                    .into_iter()
-                    .map(|line| ReasonShape {
-                        code: line.code,
-                        message: line.message,
-                        help: line.help,
-                    })
-                    .collect(),
-                ended_by: None,
-                evidence: None,
-                evidence_reasons: Vec::new(),
-            },
-            Ending::Ran(ran) => {
-                let (evidence, evidence_reasons) = judged(ran);
-                Self {
-                    schema: "admit.run/1",
-                    outcome: "ran",
-                    exit_code,
-                    decision_id: Some(ran.decision_id.clone()),
-                    reasons: Vec::new(),
-                    ended_by: Some(ran.finished.ended_by),
-                    evidence: Some(evidence),
-                    evidence_reasons,
-                }
-            }
-        }
-    }
-}
-
-/// The judgment on the evidence in a word, and its reasons.
-fn judged(ran: &Ran) -> (&'static str, Vec<String>) {
-    match &ran.evidence {
-        Ok(Some(evidence::Ending::Judged(Judgment::Accepted(_)))) => ("accepted", Vec::new()),
-        Ok(Some(evidence::Ending::Judged(Judgment::Rejected(rejected)))) => {
-            let codes = rejected.reasons().iter().map(|reason| reason.code.clone());
-            ("rejected", codes.collect())
-        }
-        Ok(Some(evidence::Ending::NoAnswer(error))) => ("unjudged", vec![error.to_string()]),
-        Ok(None) => ("baseline", Vec::new()),
-        Err(error) => ("unjudged", vec![error.to_string()]),
-    }
-}
-
-/// Prints the ending: with `json` as the last line of standard output, else on standard error, which
-/// the command had to itself until now.
-fn print(json: bool, ending: &Ending) -> io::Result<()> {
-    let shape = RunShape::of(ending);
-    if json {
-        return json_line(&mut anstream::stdout(), &shape);
-    }
-    let mut out = anstream::stderr();
-    match ending {
-        Ending::NotStarted { is_written, .. } => {
-            writeln!(out, "admit: {BAD}NOT STARTED{BAD:#}")?;
-            for reason in &shape.reasons {
-                writeln!(out, "  {CODE}{}{CODE:#}: {}", reason.code, reason.message)?;
-                writeln!(out, "    {FAINT}{}{FAINT:#}", reason.help)?;
-            }
-            if !is_written {
-                writeln!(out, "  the evidence folder could not be written")?;
-            }
-        }
-        Ending::Ran(ran) => {
-            if ran.finished.has_survivors {
-                writeln!(
-                    out,
-                    "admit: {BAD}something that the command started could not be ended{BAD:#}"
-                )?;
-            }
-            let evidence = shape.evidence.unwrap_or_default();
-            let style = if evidence == "accepted" { GOOD } else { BAD };
-            writeln!(out, "admit: the evidence is {style}{evidence}{style:#}")?;
-            for reason in &shape.evidence_reasons {
-                writeln!(out, "  {CODE}{reason}{CODE:#}")?;
-            }
-        }
-    }
-    out.flush()
 }
 
 #[cfg(test)]

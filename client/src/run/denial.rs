@@ -189,37 +189,18 @@ impl Denial {
             Self::NoEvidence(error) => Line::new(
                 "evidence-not-writable",
                 format!("the evidence folder cannot be written: {}", error.kind()),
-                "name a new or empty folder that this user may write to",
+                "name a new or empty folder of this user's own",
             ),
             Self::Denied(_) | Self::Refused(_) | Self::Revoked(_) => return None,
         })
     }
 
-    /// The decision that stands behind it.
-    pub(crate) fn decision_id(&self) -> Option<&str> {
-        match self {
-            Self::Denied(denied) => Some(denied.decision_id()),
-            Self::Refused(_)
-            | Self::NoFacts(_)
-            | Self::NoAnswer(_)
-            | Self::NoFixture(_)
-            | Self::PermitUnfit(_)
-            | Self::PermitMismatch(_)
-            | Self::Objection(_)
-            | Self::Revoked(_)
-            | Self::NotSealed(_)
-            | Self::Interrupted
-            | Self::Changed
-            | Self::NotStarted(_)
-            | Self::NoEvidence(_) => None,
-        }
-    }
-
-    /// `backend/provider-model-not-admitted.txt`.
-    pub(crate) fn text(&self, run_id: &str) -> String {
+    /// `backend/provider-model-not-admitted.txt`. A launch may have been allowed, and denied by this host
+    /// all the same: then it has a decision too.
+    pub(crate) fn text(&self, run_id: &str, decision_id: Option<&str>) -> String {
         let mut text = format!(
             "provider-model-not-admitted\nrun: {run_id}\ndecision: {}\ncase_process_started: no\n",
-            self.decision_id().unwrap_or("none")
+            decision_id.unwrap_or("none")
         );
         for line in self.lines() {
             text.push_str(&format!(

@@ -49,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) fixture_dir: Option<PathBuf>,
     /// The evidence folder of the fake run of the same run.
     pub(crate) baseline: Option<PathBuf>,
+    /// The harness's own report, which is there when the command has ended.
+    pub(crate) report: Option<PathBuf>,
     /// The time between TERM and KILL.
     pub(crate) grace: Duration,
     pub(crate) contact: ContactTerms,
@@ -64,6 +66,8 @@ pub(crate) enum Ending {
     /// The command was never started.
     NotStarted {
         denial: Denial,
+        /// The decision that was made nevertheless; none: there is none.
+        decision_id: Option<String>,
         /// Whether the evidence folder says so too.
         is_written: bool,
     },
@@ -109,6 +113,7 @@ pub(crate) async fn run(plan: &Plan, client: &mut Client) -> Ending {
         Err(error) => {
             return Ending::NotStarted {
                 denial: Denial::NoEvidence(error),
+                decision_id: None,
                 is_written: false,
             };
         }
@@ -322,7 +327,11 @@ fn base_url(plan: &Plan) -> Option<String> {
 fn not_started(record: &mut Record, denial: Denial) -> Ending {
     // The reason for not starting outweighs that it could not be written; that is told besides.
     let is_written = record.not_started(&denial).is_ok();
-    Ending::NotStarted { denial, is_written }
+    Ending::NotStarted {
+        denial,
+        decision_id: record.decision_id().map(str::to_owned),
+        is_written,
+    }
 }
 
 /// Collects the evidence; that of the real lane is handed in.
@@ -334,7 +343,7 @@ async fn hand_in(plan: &Plan, client: &mut Client, prepared: &Prepared) -> Evide
         may_have_trace: false,
         before: Some(&prepared.before),
         baseline: plan.baseline.clone(),
-        report: None,
+        report: plan.report.clone(),
         base_url: base_url(plan),
     };
     let collected = evidence::collect(&plan.folder, &inputs)?;

@@ -1,9 +1,9 @@
 //! What the wrapper writes into the evidence folder, step by step.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{self, File, Metadata, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -19,13 +19,16 @@ use super::{
     permission::Permission,
     supervision::{End, Finished},
 };
-use crate::evidence::folder::{
-    AnswerPart, EvidenceFolder, FileState, LaunchFile, RunFile, StartFile, VERSION,
+use crate::evidence::{
+    folder::{AnswerPart, EvidenceFolder, FileState, LaunchFile, RunFile, StartFile, VERSION},
+    store::{self, StoreError},
 };
 
 /// Only the owner may look into a folder of evidence.
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
+/// Every bit of a mode.
+const MODE_MASK: u32 = 0o7777;
 
 /// The files of one launch.
 #[derive(Debug)]
@@ -37,18 +40,10 @@ pub(super) struct Record {
 
 impl Record {
     /// A record in the folder, which has to be new or empty: a launch never writes over another's
-    /// evidence.
+    /// evidence, and of two that begin at once, one gets it.
     pub(super) fn create(folder: &EvidenceFolder, launch: &Launch) -> io::Result<Self> {
-        let mut builder = fs::DirBuilder::new();
-        builder.mode(FOLDER_MODE).recursive(true);
-        builder.create(folder.path())?;
-        if fs::read_dir(folder.path())?.next().is_some() {
-            return Err(io::ErrorKind::DirectoryNotEmpty.into());
-        }
-        let backend = folder.not_admitted();
-        if let Some(backend) = backend.parent() {
-            builder.create(backend)?;
-        }
+        claim(folder)?;
+        store::create_folder(&folder.backend())?;
         Ok(Self {
             folder: folder.clone(),
             launch: LaunchFile {
@@ -82,8 +77,8 @@ impl Record {
     pub(super) fn allowed(&mut self, permission: &Permission) -> io::Result<()> {
         self.launch.verdict = "allow".to_owned();
         self.launch.answer = Some(of_claims(permission.claims()));
-        self.write_json(&self.folder.launch(), &self.launch)?;
-        write(&self.folder.permit(), permission.permit().as_bytes())
+        write_json(&self.folder.launch(), &self.launch)?;
+        store::write(&self.folder.permit(), permission.permit().as_bytes())
     }
 
     /// The command starts now.
@@ -95,7 +90,7 @@ impl Record {
             decision_id: permission.claims().decision_id.clone(),
             start_time: self.start_time.clone(),
         };
-        self.write_json(&self.folder.started(), &file)
+        write_json(&self.folder.started(), &file)
     }
 
     /// The file for the standard error of the command.
@@ -114,9 +109,15 @@ impl Record {
         if let Denial::Denied(denied) = denial {
             self.launch.answer = Some(of_denied(denied));
         }
-        self.write_json(&self.folder.launch(), &self.launch)?;
-        let text = denial.text(&self.launch.run_id);
-        write(&self.folder.not_admitted(), text.as_bytes())
+        write_json(&self.folder.launch(), &self.launch)?;
+        let text = denial.text(&self.launch.run_id, self.decision_id());
+        store::write(&self.folder.not_admitted(), text.as_bytes())
+    }
+
+    /// The last decision on the launch, be it an ALLOW that did not become a start.
+    pub(super) fn decision_id(&self) -> Option<&str> {
+        let answer = self.launch.answer.as_ref()?;
+        Some(&answer.decision_id)
     }
 
     /// The command ended.
@@ -146,13 +147,7 @@ impl Record {
                 .map(|lost| u64::try_from(lost.as_millis()).unwrap_or(u64::MAX)),
             withheld_lines: finished.told.withheld_lines,
         };
-        self.write_json(&self.folder.run(), &file)
-    }
-
-    fn write_json(&self, path: &Path, shape: &impl Serialize) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec_pretty(shape)?;
-        bytes.push(b'\n');
-        write(path, &bytes)
+        write_json(&self.folder.run(), &file)
     }
 }
 
@@ -202,20 +197,184 @@ fn new_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Writes a private file durably and in one step.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(FILE_MODE)
-        .open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
+fn write_json(path: &Path, shape: &impl Serialize) -> io::Result<()> {
+    // Whoever is told of the fault names the file.
+    store::write_json(path, "", shape).map_err(|error| match error {
+        StoreError::Write { error, .. } => error,
+        StoreError::Read { .. } | StoreError::Form { .. } => io::ErrorKind::InvalidData.into(),
+    })
+}
+
+/// Takes the folder for one launch: it is ours, nobody else may look into it, and it has nothing but
+/// the mark of this launch, which is an empty `launch.json` at first.
+fn claim(folder: &EvidenceFolder) -> io::Result<()> {
+    store::create_folder(folder.path())?;
+    if fs::read_dir(folder.path())?.next().is_some() {
+        return Err(io::ErrorKind::DirectoryNotEmpty.into());
+    }
+    if !is_own(&fs::metadata(folder.path())?) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    if !is_private(folder.path())? {
+        fs::set_permissions(folder.path(), Permissions::from_mode(FOLDER_MODE))?;
+        // Some file systems take any mode and keep their own.
+        if !is_private(folder.path())? {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+    }
+    // INVARIANT: only one launch makes this file; the loser touches nothing.
+    new_file(&folder.launch())?;
+    // What somebody else put there while the folder was still open is not of this launch.
+    let mut entries = fs::read_dir(folder.path())?;
+    let is_alone = entries.next().is_some() && entries.next().is_none();
+    if is_alone {
+        Ok(())
+    } else {
+        fs::remove_file(folder.launch())?;
+        Err(io::ErrorKind::DirectoryNotEmpty.into())
+    }
+}
+
+fn is_own(metadata: &Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw()
+}
+
+/// Whether the folder belongs to this user and nobody else may do anything with it.
+fn is_private(folder: &Path) -> io::Result<bool> {
+    let metadata = fs::metadata(folder)?;
+    Ok(is_own(&metadata) && metadata.mode() & MODE_MASK == FOLDER_MODE)
+}
+
+#[cfg(test)]
+mod tests {
+    use admit_client::facts::TargetRepositories;
+    use admit_proto::v1::{FixtureKind, ServedModel};
+
+    use super::*;
+
+    fn record(folder: &Path) -> Record {
+        let launch = Launch {
+            host: "spark-1".into(),
+            run_id: "run-1".into(),
+            lane: Lane::Fake,
+            stage: 0,
+            dry_run: false,
+            expected_policy: None,
+            credential_source_class: String::new(),
+            fixture: FixtureKind::Unspecified,
+            fake_baseline: None,
+            served_model: ServedModel::NotProbed,
+            probe: false,
+            task_file: None,
+            target_repositories: TargetRepositories::Unstated,
+        };
+        Record::create(&EvidenceFolder::new(folder), &launch).unwrap()
+    }
+
+    #[test]
+    fn a_denial_after_an_allow_names_the_decision() {
+        let base = tempfile::tempdir().unwrap();
+        for (name, decision_id) in [("asked", None), ("allowed", Some("d-1"))] {
+            let mut record = record(&base.path().join(name));
+            record.launch.answer = decision_id.map(|decision_id| AnswerPart {
+                decision_id: decision_id.to_owned(),
+                decide_time: String::new(),
+                policy_digest: None,
+                case_model_admission_status: String::new(),
+                stream_id: String::new(),
+                seq: 7,
+                record_hash: String::new(),
+            });
+            record.not_started(&Denial::Changed).unwrap();
+            assert_eq!(record.decision_id(), decision_id);
+            let text = fs::read_to_string(record.folder.not_admitted()).unwrap();
+            let line = format!("\ndecision: {}\n", decision_id.unwrap_or("none"));
+            assert!(text.contains(&line), "{text}");
+            let launch = fs::read_to_string(record.folder.launch()).unwrap();
+            assert_eq!(launch.contains("d-1"), decision_id.is_some());
+            assert!(launch.contains("\"refused\""));
+        }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & MODE_MASK
+    }
+
+    #[test]
+    fn a_folder_is_claimed_by_one_launch_and_private() {
+        let base = tempfile::tempdir().unwrap();
+        for (name, former_mode) in [
+            ("new/below", None),
+            ("private", Some(0o700)),
+            ("readable", Some(0o755)),
+            ("open", Some(0o777)),
+            ("shared", Some(0o1777)),
+            ("group", Some(0o2770)),
+        ] {
+            let folder = EvidenceFolder::new(base.path().join(name));
+            if let Some(former_mode) = former_mode {
+                fs::create_dir(folder.path()).unwrap();
+                fs::set_permissions(folder.path(), Permissions::from_mode(former_mode)).unwrap();
+            }
+            claim(&folder).unwrap();
+            assert_eq!(mode(folder.path()), FOLDER_MODE, "{name}");
+            assert_eq!(mode(&folder.launch()), FILE_MODE, "{name}");
+            let error = claim(&folder).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::DirectoryNotEmpty, "{name}");
+            assert!(folder.launch().exists(), "{name}");
+        }
+    }
+
+    #[test]
+    fn of_launches_that_begin_at_once_one_gets_the_folder() {
+        const LAUNCHES: usize = 8;
+        let base = tempfile::tempdir().unwrap();
+        for round in 0..16 {
+            let folder = EvidenceFolder::new(base.path().join(round.to_string()));
+            let barrier = std::sync::Barrier::new(LAUNCHES);
+            let winners = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..LAUNCHES)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            barrier.wait();
+                            claim(&folder).is_ok()
+                        })
+                    })
+                    .collect();
+                let ended = threads.into_iter().map(|thread| thread.join().unwrap());
+                ended.filter(|is_winner| *is_winner).count()
+            });
+            assert_eq!(winners, 1, "round {round}");
+            assert!(folder.launch().exists());
+        }
+    }
+
+    #[test]
+    fn a_folder_with_anything_in_it_is_left_as_it_is() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = EvidenceFolder::new(base.path().join("used"));
+        fs::create_dir(folder.path()).unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        fs::write(folder.path().join("a"), b"").unwrap();
+        let error = claim(&folder).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::DirectoryNotEmpty);
+        assert_eq!(mode(folder.path()), 0o755);
+        assert!(!folder.launch().exists());
+    }
+
+    #[test]
+    fn only_a_folder_of_ours_is_private() {
+        // It belongs to the superuser, and may be entered by everybody.
+        assert!(!is_private(Path::new("/")).unwrap());
+        let ours = tempfile::tempdir().unwrap();
+        for (mode, is_ours_alone) in [
+            (0o700, true),
+            (0o710, false),
+            (0o701, false),
+            (0o1700, false),
+        ] {
+            fs::set_permissions(ours.path(), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(is_private(ours.path()).unwrap(), is_ours_alone, "{mode:o}");
+        }
     }
 }

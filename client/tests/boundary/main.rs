@@ -22,6 +22,9 @@ mod library;
 mod permit;
 #[cfg(feature = "command")]
 #[cfg(test)]
+mod permit_launch;
+#[cfg(feature = "command")]
+#[cfg(test)]
 mod reading;
 #[cfg(feature = "command")]
 #[cfg(test)]
