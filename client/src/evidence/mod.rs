@@ -235,9 +235,15 @@ fn observe(
         Ok(None) => observed.miss("standard error was not kept"),
         Err(_) => observed.miss("standard error cannot be read, or is larger than its limit"),
     }
-    match run.map(|run| run.withheld_lines) {
-        Some(0) => {}
-        Some(_) => observed.miss("lines of standard error are withheld"),
+    match run {
+        Some(run) => {
+            if run.withheld_lines > 0 {
+                observed.miss("lines of standard error are withheld");
+            }
+            if !run.is_stderr_whole {
+                observed.miss("standard error was not kept to its end");
+            }
+        }
         None => observed.miss("whether standard error is whole is not known"),
     }
     match index.and_then(|index| index.sessions.as_ref()) {

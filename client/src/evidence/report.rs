@@ -125,6 +125,8 @@ pub(crate) struct ProcessPart {
     pub(crate) ended_by: EndedBy,
     pub(crate) lost_contact_ms: Option<u64>,
     pub(crate) withheld_lines: u64,
+    pub(crate) is_stderr_whole: bool,
+    pub(crate) has_survivors: bool,
 }
 
 /// What was seen at work.
@@ -234,6 +236,8 @@ impl ProcessPart {
             ended_by: run.ended_by,
             lost_contact_ms: run.lost_contact_ms,
             withheld_lines: run.withheld_lines,
+            is_stderr_whole: run.is_stderr_whole,
+            has_survivors: run.has_survivors,
         }
     }
 }

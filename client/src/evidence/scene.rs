@@ -119,6 +119,7 @@ fn run() -> Value {
         "config": { "digest_before": digest('c'), "digest_after": digest('c'), "is_touched": false },
         "adapter": { "digest_before": digest('d'), "digest_after": digest('d'), "is_touched": false },
         "lost_contact_ms": null, "withheld_lines": 0,
+        "is_stderr_whole": true, "has_survivors": false,
     })
 }
 

@@ -126,7 +126,7 @@ const EVENTS: &str = "fixture/.case/t1/events/run-a.jsonl";
 const RUN: &str = "real/run.json";
 
 #[rustfmt::skip] // one row per line, so that the table reads as one
-const AMISS: [Amiss; 40] = [
+const AMISS: [Amiss; 42] = [
     amiss("no permit", |s| s.remove("real/permit.jwt"), |r| r.permit.is_empty()),
     amiss("a permit that is none", |s| s.write("real/permit.jwt", "a b"), |r| r.permit.is_empty()),
     amiss("a permit that is too long", |s| s.write("real/permit.jwt", &"a".repeat(4097)), |r| r.permit.is_empty()),
@@ -147,6 +147,8 @@ const AMISS: [Amiss; 40] = [
     amiss("no standard error", |s| s.remove(STDERR), |r| is_unobserved(r) && !covers(r, EvidenceTarget::BackendLogs)),
     amiss("an endless standard error", |s| s.write(STDERR, &"\n".repeat(usize::try_from(LOG_BYTES_MAX).unwrap() + 1)), |r| is_unobserved(r) && !covers(r, EvidenceTarget::BackendLogs)),
     amiss("a withheld line of standard error", |s| s.set(RUN, "/withheld_lines", json!(1)), |r| is_unobserved(r) && finds(r, EvidenceTarget::BackendLogs)),
+    amiss("a standard error that was not kept to its end", |s| s.set(RUN, "/is_stderr_whole", json!(false)), |r| is_unobserved(r) && !is_cut(r) && r.secret_scan.as_ref().unwrap().findings.is_empty()),
+    amiss("something that was left running", |s| s.set(RUN, "/has_survivors", json!(true)), |r| is_cut(r) && r.secret_scan.as_ref().unwrap().findings.is_empty()),
     amiss("a quiet agent", |s| s.replace(STDERR, "reviewer", "closer"), is_unobserved),
     amiss("no event log", |s| s.remove(EVENTS), |r| is_cut(r) && r.observed_models.is_some()),
     amiss("two event logs", |s| s.write("fixture/.case/t2/events/run-b.jsonl", &events()), is_cut),

@@ -145,6 +145,8 @@ impl Record {
                 .lost_contact
                 .map(|lost| u64::try_from(lost.as_millis()).unwrap_or(u64::MAX)),
             withheld_lines: finished.told.withheld_lines,
+            is_stderr_whole: finished.told.is_whole,
+            has_survivors: finished.has_survivors,
         };
         self.write_json(&self.folder.run(), &file)
     }

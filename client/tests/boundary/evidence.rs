@@ -44,6 +44,7 @@ fn evidence_scene() -> Scene {
             "version": 1, "start_time": "2020-06-01T12:00:00Z", "end_time": "2020-06-01T12:01:00Z",
             "exit_code": 0, "signal": null, "ended_by": "itself", "config": untouched,
             "adapter": untouched, "lost_contact_ms": null, "withheld_lines": 0,
+            "is_stderr_whole": true, "has_survivors": false,
         });
         let start = json!({
             "version": 1, "decision_id": DECISION_ID, "start_time": "2020-06-01T12:00:00Z",
