@@ -122,7 +122,11 @@ pub(crate) fn collect(
 ) -> Result<Collected, CollectError> {
     let record = RunRecord::read(folder)?;
     let endpoint = Endpoint::new(inputs.base_url.as_deref());
-    let baseline = inputs.baseline.as_deref().map(Baseline::read).transpose()?;
+    let host = &record.launch.host;
+    let baseline = inputs.baseline.as_deref();
+    let baseline = baseline
+        .map(|path| Baseline::read(path, host))
+        .transpose()?;
     let stated = Stated::read(&record, inputs.report.as_deref(), &endpoint)?;
     let index = trace_of(folder, inputs, &record, &endpoint)?;
     let run = record.run.as_ref();

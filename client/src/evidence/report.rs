@@ -152,6 +152,8 @@ pub(crate) struct BaselinePart {
     pub(crate) run_id: String,
     pub(crate) fixture: Option<String>,
     pub(crate) pipeline: PipelinePart,
+    /// Why it is none of this run, and was not handed in.
+    pub(crate) fault: Option<&'static str>,
 }
 
 /// The server's judgment, in short; `verdict.json` has it whole.
@@ -207,6 +209,7 @@ impl ReportFile {
                 run_id: baseline.run_id.clone(),
                 fixture: baseline.fixture.map(|digest| digest.to_string()),
                 pipeline: PipelinePart::of(&baseline.pipeline),
+                fault: baseline.fault,
             }),
             secret_scan: Scan::default(),
             verdict: None,
@@ -224,6 +227,7 @@ impl ReportFile {
             .copied()
             .chain(self.pipeline.fault)
             .chain(baseline.and_then(|baseline| baseline.pipeline.fault))
+            .chain(baseline.and_then(|baseline| baseline.fault))
     }
 }
 

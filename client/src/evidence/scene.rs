@@ -26,12 +26,12 @@ impl Scene {
             scene.write_json(&format!("{folder}/launch.json"), &launch(lane));
             scene.write_json(&format!("{folder}/case_process_started"), &started());
             scene.write_json(&format!("{folder}/run.json"), &run());
+            scene.write(&format!("{folder}/permit.jwt"), "aa.bb-_.cc\n");
+            scene.write(
+                &format!("{folder}/backend/case.stderr.log"),
+                &stderr(&["implementer", "reviewer"]),
+            );
         }
-        scene.write("real/permit.jwt", "aa.bb-_.cc\n");
-        scene.write(
-            "real/backend/case.stderr.log",
-            &stderr(&["implementer", "reviewer"]),
-        );
         scene.write("fixture/.case/t1/events/run-a.jsonl", &events());
         scene.write("fake/trace/events-1.jsonl", &events());
         let index = json!({ "version": 1, "event_logs": [{ "file": "events-1.jsonl", "withheld_lines": 0 }],

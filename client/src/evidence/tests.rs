@@ -126,7 +126,7 @@ const EVENTS: &str = "fixture/.case/t1/events/run-a.jsonl";
 const RUN: &str = "real/run.json";
 
 #[rustfmt::skip] // one row per line, so that the table reads as one
-const AMISS: [Amiss; 42] = [
+const AMISS: [Amiss; 47] = [
     amiss("no permit", |s| s.remove("real/permit.jwt"), |r| r.permit.is_empty()),
     amiss("a permit that is none", |s| s.write("real/permit.jwt", "a b"), |r| r.permit.is_empty()),
     amiss("a permit that is too long", |s| s.write("real/permit.jwt", &"a".repeat(4097)), |r| r.permit.is_empty()),
@@ -170,6 +170,11 @@ const AMISS: [Amiss; 42] = [
     amiss("a fixture that is none", |s| s.set("real/launch.json", "/fixture", json!("f")), |r| r.fixture_digest.is_empty()),
     amiss("a failed baseline", |s| s.replace("fake/trace/events-1.jsonl", "\"pipeline_end\",\"outcome\":\"completed\"", "\"pipeline_end\",\"outcome\":\"failed\""), |r| r.baseline.as_ref().unwrap().pipeline() == PipelineOutcome::Failed),
     amiss("a baseline that was never collected", |s| s.remove("fake/trace/trace.json"), |r| r.baseline.as_ref().unwrap().pipeline() == PipelineOutcome::Incomplete),
+    amiss("a baseline of another host", |s| s.set("fake/launch.json", "/host", json!("spark-2")), |r| r.baseline.is_none()),
+    amiss("a baseline without a permit", |s| s.remove("fake/permit.jwt"), |r| r.baseline.is_none()),
+    amiss("a baseline whose permit is none", |s| s.write("fake/permit.jwt", "a b"), |r| r.baseline.is_none()),
+    amiss("a baseline that was never started", |s| s.remove("fake/case_process_started"), |r| r.baseline.is_none()),
+    amiss("a baseline without standard error", |s| s.remove("fake/backend/case.stderr.log"), |r| r.baseline.is_none()),
     amiss("a baseline of another run", |s| s.set("fake/launch.json", "/run_id", json!("run-8")), |r| r.baseline.as_ref().unwrap().run_id == "run-8"),
 ];
 

@@ -21,6 +21,7 @@ fn evidence_scene() -> Scene {
     let scene = Scene::new();
     for folder in [
         "real/backend",
+        "fake/backend",
         "fake/trace",
         "fixture/.case/t1/events",
         "home/.pi/agent/sessions",
@@ -71,11 +72,11 @@ fn evidence_scene() -> Scene {
         "sessions": [], "faults": [],
     });
     scene.write("fake/trace/trace.json", &index.to_string());
-    scene.write("real/permit.jwt", "aa.bb.cc");
-    scene.write(
-        "real/backend/case.stderr.log",
-        "{\"msg\":\"spawning agent\",\"agent\":\"implementer\",\"provider\":\"qwen-local\",\"model\":\"qwen3\"}\n",
-    );
+    let stderr = "{\"msg\":\"spawning agent\",\"agent\":\"implementer\",\"provider\":\"qwen-local\",\"model\":\"qwen3\"}\n";
+    for folder in ["real", "fake"] {
+        scene.write(&format!("{folder}/permit.jwt"), "aa.bb.cc");
+        scene.write(&format!("{folder}/backend/case.stderr.log"), stderr);
+    }
     scene
 }
 
