@@ -157,6 +157,8 @@ pub(crate) struct RunFile {
     /// Whether everything else of standard error is in the log. False, as when the log was full: the
     /// observation is incomplete, and nothing is said of secrets.
     pub(crate) is_stderr_whole: bool,
+    /// The digest of the log of standard error, as the wrapper wrote it. None: not known.
+    pub(crate) stderr: Option<String>,
     /// Whether something that the process started could not be ended. It may work on, so the pipeline
     /// has not come to its end.
     pub(crate) has_survivors: bool,

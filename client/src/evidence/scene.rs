@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use admit_policy::Digest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -83,6 +84,7 @@ impl Scene {
             task_id: Some("t1".into()),
             agent_dir: Some(self.path("agent")),
             may_have_trace: true,
+            held: None,
             before: None,
             baseline: Some(self.path("fake")),
             report: None,
@@ -119,7 +121,9 @@ fn run() -> Value {
         "config": { "digest_before": digest('c'), "digest_after": digest('c'), "is_touched": false },
         "adapter": { "digest_before": digest('d'), "digest_after": digest('d'), "is_touched": false },
         "lost_contact_ms": null, "withheld_lines": 0,
-        "is_stderr_whole": true, "has_survivors": false,
+        "is_stderr_whole": true,
+        "stderr": Digest::of(stderr(&["implementer", "reviewer"]).as_bytes()).to_string(),
+        "has_survivors": false,
     })
 }
 
