@@ -103,6 +103,7 @@ impl Sources {
             task_id: self.task_id.clone(),
             agent_dir,
             may_have_trace: true,
+            held: None,
             before: None,
             baseline: self.baseline.clone(),
             report: self.report.clone(),

@@ -11,7 +11,6 @@ mod permit;
 mod policy;
 mod render;
 mod run;
-mod run_ending;
 mod server;
 mod watch;
 

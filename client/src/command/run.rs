@@ -1,6 +1,8 @@
 //! `admit run`: the command line of the launch wrapper, and its exit codes.
 //!
-//! Deliberately absent: what it prints; see [`super::run_ending`].
+//! Deliberately absent: what it prints; see [`print`].
+
+mod print;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -17,7 +19,6 @@ use uuid::Uuid;
 use super::{
     Break, Server,
     launch_flags::{LaunchFlags, this_surroundings},
-    run_ending::print,
     server::TRACE_PARENT_VARIABLE,
 };
 use crate::{
@@ -234,7 +235,7 @@ impl Run {
         };
         let ending = run(&plan, &mut client).await;
         // The command has run, or it has not: what cannot be printed changes nothing of that.
-        let _ = print(self.server.json, &ending);
+        let _ = print::ending(self.server.json, &ending);
         Ok(exit_code(&ending).into())
     }
 }
@@ -266,7 +267,7 @@ fn for_command(surroundings: Surroundings, trace_parent: &str) -> Surroundings {
     }
 }
 
-pub(super) fn exit_code(ending: &Ending) -> u8 {
+fn exit_code(ending: &Ending) -> u8 {
     let ran = match ending {
         Ending::NotStarted { denial, .. } => return RunExit::of(denial).code(),
         Ending::Ran(ran) => ran,

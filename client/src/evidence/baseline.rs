@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use admit_client::facts::bounded_file::read_unlinked;
 use admit_policy::Digest;
 
 use super::{
     CollectError,
     folder::EvidenceFolder,
     pipeline::Pipeline,
-    record::{RunLane, RunRecord},
-    trace,
+    record::{RunLane, RunRecord, parsed},
+    trace::{self, LOG_BYTES_MAX},
 };
 
 /// A fake run.
@@ -19,11 +20,13 @@ pub(crate) struct Baseline {
     /// The digest of its fixture before it ran.
     pub(crate) fixture: Option<Digest>,
     pub(crate) pipeline: Pipeline,
+    /// Why it is no baseline of the run, in words of this program. None: it is one.
+    pub(crate) fault: Option<&'static str>,
 }
 
 impl Baseline {
-    /// Reads the evidence folder of a fake run, whose trace has to be collected already.
-    pub(crate) fn read(path: &Path) -> Result<Self, CollectError> {
+    /// Reads the evidence folder of a fake run on `host`, whose trace has to be collected already.
+    pub(crate) fn read(path: &Path, host: &str) -> Result<Self, CollectError> {
         let folder = EvidenceFolder::new(path);
         let record =
             RunRecord::read(&folder).map_err(|error| CollectError::Baseline(Box::new(error)))?;
@@ -36,7 +39,29 @@ impl Baseline {
         Ok(Self {
             pipeline: trace::pipeline(&folder, index.as_ref(), None, record.run.as_ref()),
             fixture: record.fixture(),
+            fault: fault(&folder, &record, host),
             run_id: record.launch.run_id,
         })
+    }
+}
+
+/// What of a fake run that the wrapper started on `host` is not there.
+fn fault(folder: &EvidenceFolder, record: &RunRecord, host: &str) -> Option<&'static str> {
+    if record.launch.host != host {
+        return Some("the baseline ran on another host");
+    }
+    if record.permit.is_empty() {
+        return Some("the baseline has no permit");
+    }
+    if record.start_time.is_none() {
+        return Some("nothing says that the baseline was started");
+    }
+    match read_unlinked(&folder.stderr(), LOG_BYTES_MAX) {
+        Ok(Some(log)) => {
+            let kept = record.run.as_ref().and_then(|run| run.stderr.as_deref());
+            (parsed(kept) != Some(Digest::of(&log)))
+                .then_some("the standard error of the baseline is not what the wrapper wrote")
+        }
+        Ok(None) | Err(_) => Some("the standard error of the baseline cannot be read"),
     }
 }

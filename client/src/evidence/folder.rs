@@ -151,9 +151,17 @@ pub(crate) struct RunFile {
     /// The longest time without contact to the server, in milliseconds, if that was longer than the
     /// time after which contact counts as lost.
     pub(crate) lost_contact_ms: Option<u64>,
-    /// Lines of standard error that are not in the log, be it because they looked as if they held a
-    /// secret or because the log was full. Any such line makes the observation incomplete.
+    /// Lines of standard error that are not in the log because they looked as if they held a secret.
+    /// Any such line makes the observation incomplete, and counts as a secret that was found.
     pub(crate) withheld_lines: u64,
+    /// Whether everything else of standard error is in the log. False, as when the log was full: the
+    /// observation is incomplete, and nothing is said of secrets.
+    pub(crate) is_stderr_whole: bool,
+    /// The digest of the log of standard error, as the wrapper wrote it. None: not known.
+    pub(crate) stderr: Option<String>,
+    /// Whether something that the process started could not be ended. It may work on, so the pipeline
+    /// has not come to its end.
+    pub(crate) has_survivors: bool,
 }
 
 /// What ended the process.

@@ -32,10 +32,11 @@ pub(crate) mod withholding;
 use std::path::PathBuf;
 
 use admit_client::{AskError, Client, Judgment, facts::bounded_file::read_unlinked};
+use admit_policy::Digest;
 use admit_proto::v1::CheckEvidenceRequest;
 
 use baseline::Baseline;
-use folder::{EvidenceFolder, RunFile, TraceFile};
+use folder::{EvidenceFolder, LaunchFile, RunFile, TraceFile};
 use observed::Observed;
 use pipeline::Pipeline;
 use record::{RunLane, RunRecord};
@@ -61,6 +62,8 @@ pub(crate) struct Inputs<'a> {
     /// Whether a trace that is in the folder already may be the one that was collected before. Right
     /// after the run it is none: whoever wrote it is part of the run.
     pub(crate) may_have_trace: bool,
+    /// What the folder has to hold still. None: nobody knows.
+    pub(crate) held: Option<Held<'a>>,
     /// What was there before the start. None: whatever is older than the recorded start was.
     pub(crate) before: Option<&'a Before>,
     /// The evidence folder of the fake run of the same run.
@@ -69,6 +72,16 @@ pub(crate) struct Inputs<'a> {
     pub(crate) report: Option<PathBuf>,
     /// The value of `CTO_HARNESS_CASE_LOCAL_BASE_URL`, which must not stand in the evidence.
     pub(crate) base_url: Option<String>,
+}
+
+/// What the launch wrapper wrote of a run, as it holds it itself. The command could write over it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held<'a> {
+    pub(crate) launch: &'a LaunchFile,
+    /// RFC 3339.
+    pub(crate) start_time: &'a str,
+    pub(crate) permit: &'a str,
+    pub(crate) run: &'a RunFile,
 }
 
 /// What was collected.
@@ -99,6 +112,8 @@ pub(crate) enum CollectError {
     NotAllowed,
     #[error("case_process_started is of another decision than launch.json")]
     OtherDecision,
+    #[error("{0} is not what the wrapper wrote, so somebody else wrote into the folder")]
+    Forged(&'static str),
     #[error("the run was one of the fake lane, which is a baseline and no pass evidence")]
     FakeLane,
     #[error("--baseline is not the folder of a collected run: {0}")]
@@ -121,8 +136,15 @@ pub(crate) fn collect(
     inputs: &Inputs<'_>,
 ) -> Result<Collected, CollectError> {
     let record = RunRecord::read(folder)?;
+    if let Some(held) = &inputs.held {
+        record.confirm(held)?;
+    }
     let endpoint = Endpoint::new(inputs.base_url.as_deref());
-    let baseline = inputs.baseline.as_deref().map(Baseline::read).transpose()?;
+    let host = &record.launch.host;
+    let baseline = inputs.baseline.as_deref();
+    let baseline = baseline
+        .map(|path| Baseline::read(path, host))
+        .transpose()?;
     let stated = Stated::read(&record, inputs.report.as_deref(), &endpoint)?;
     let index = trace_of(folder, inputs, &record, &endpoint)?;
     let run = record.run.as_ref();
@@ -231,13 +253,25 @@ fn observe(
 ) -> Observed {
     let mut observed = Observed::default();
     match read_unlinked(&folder.stderr(), LOG_BYTES_MAX) {
-        Ok(Some(log)) => observed.read_stderr(&log),
+        Ok(Some(log)) => {
+            let kept = run.and_then(|run| record::parsed(run.stderr.as_deref()));
+            if kept != Some(Digest::of(&log)) {
+                observed.miss("the log of standard error is not what the wrapper wrote");
+            }
+            observed.read_stderr(&log);
+        }
         Ok(None) => observed.miss("standard error was not kept"),
         Err(_) => observed.miss("standard error cannot be read, or is larger than its limit"),
     }
-    match run.map(|run| run.withheld_lines) {
-        Some(0) => {}
-        Some(_) => observed.miss("lines of standard error are withheld"),
+    match run {
+        Some(run) => {
+            if run.withheld_lines > 0 {
+                observed.miss("lines of standard error are withheld");
+            }
+            if !run.is_stderr_whole {
+                observed.miss("standard error was not kept to its end");
+            }
+        }
         None => observed.miss("whether standard error is whole is not known"),
     }
     match index.and_then(|index| index.sessions.as_ref()) {

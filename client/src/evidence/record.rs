@@ -6,7 +6,7 @@ use admit_client::facts::bounded_file::read_unlinked;
 use admit_policy::{Digest, Timestamp, bounds::Bound};
 
 use super::{
-    CollectError,
+    CollectError, Held,
     folder::{AnswerPart, EvidenceFolder, LaunchFile, RunFile, StartFile, VERSION},
     store::{self, StoreError},
 };
@@ -70,6 +70,24 @@ impl RunRecord {
         })
     }
 
+    /// Whether the folder holds still what the wrapper wrote into it.
+    pub(crate) fn confirm(&self, held: &Held<'_>) -> Result<(), CollectError> {
+        for (name, is_held) in [
+            ("launch.json", self.launch == *held.launch),
+            (
+                "case_process_started",
+                self.start_time == Timestamp::parse(held.start_time),
+            ),
+            ("permit.jwt", self.permit == held.permit),
+            ("run.json", self.run.as_ref() == Some(held.run)),
+        ] {
+            if !is_held {
+                return Err(CollectError::Forged(name));
+            }
+        }
+        Ok(())
+    }
+
     /// The digest of the fixture before the run, if it is one.
     pub(crate) fn fixture(&self) -> Option<Digest> {
         parsed(self.launch.fixture.as_deref())
@@ -116,6 +134,7 @@ fn is_run(run: &RunFile) -> bool {
             is_digest_or_none(file.digest_before.as_deref())
                 && is_digest_or_none(file.digest_after.as_deref())
         })
+        && is_digest_or_none(run.stderr.as_deref())
 }
 
 fn form(name: &'static str) -> CollectError {

@@ -125,6 +125,8 @@ pub(crate) struct ProcessPart {
     pub(crate) ended_by: EndedBy,
     pub(crate) lost_contact_ms: Option<u64>,
     pub(crate) withheld_lines: u64,
+    pub(crate) is_stderr_whole: bool,
+    pub(crate) has_survivors: bool,
 }
 
 /// What was seen at work.
@@ -150,6 +152,8 @@ pub(crate) struct BaselinePart {
     pub(crate) run_id: String,
     pub(crate) fixture: Option<String>,
     pub(crate) pipeline: PipelinePart,
+    /// Why it is none of this run, and was not handed in.
+    pub(crate) fault: Option<&'static str>,
 }
 
 /// The server's judgment, in short; `verdict.json` has it whole.
@@ -205,6 +209,7 @@ impl ReportFile {
                 run_id: baseline.run_id.clone(),
                 fixture: baseline.fixture.map(|digest| digest.to_string()),
                 pipeline: PipelinePart::of(&baseline.pipeline),
+                fault: baseline.fault,
             }),
             secret_scan: Scan::default(),
             verdict: None,
@@ -222,6 +227,7 @@ impl ReportFile {
             .copied()
             .chain(self.pipeline.fault)
             .chain(baseline.and_then(|baseline| baseline.pipeline.fault))
+            .chain(baseline.and_then(|baseline| baseline.fault))
     }
 }
 
@@ -234,6 +240,8 @@ impl ProcessPart {
             ended_by: run.ended_by,
             lost_contact_ms: run.lost_contact_ms,
             withheld_lines: run.withheld_lines,
+            is_stderr_whole: run.is_stderr_whole,
+            has_survivors: run.has_survivors,
         }
     }
 }

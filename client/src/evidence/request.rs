@@ -28,7 +28,10 @@ pub(crate) fn request(findings: &Findings<'_>, scan: &Scan) -> CheckEvidenceRequ
         config: record.run.as_ref().map(|run| config(record, run)),
         pipeline: findings.pipeline.outcome.into(),
         fixture_digest: text(record.fixture()),
-        baseline: findings.baseline.map(baseline),
+        baseline: findings
+            .baseline
+            .filter(|baseline| baseline.fault.is_none())
+            .map(baseline),
         secret_scan: Some(EvidenceScan {
             covered: scan.covered.iter().copied().map(wire_target).collect(),
             findings: scan.findings.iter().copied().map(wire_target).collect(),

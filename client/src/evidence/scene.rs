@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use admit_policy::Digest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -26,12 +27,12 @@ impl Scene {
             scene.write_json(&format!("{folder}/launch.json"), &launch(lane));
             scene.write_json(&format!("{folder}/case_process_started"), &started());
             scene.write_json(&format!("{folder}/run.json"), &run());
+            scene.write(&format!("{folder}/permit.jwt"), "aa.bb-_.cc\n");
+            scene.write(
+                &format!("{folder}/backend/case.stderr.log"),
+                &stderr(&["implementer", "reviewer"]),
+            );
         }
-        scene.write("real/permit.jwt", "aa.bb-_.cc\n");
-        scene.write(
-            "real/backend/case.stderr.log",
-            &stderr(&["implementer", "reviewer"]),
-        );
         scene.write("fixture/.case/t1/events/run-a.jsonl", &events());
         scene.write("fake/trace/events-1.jsonl", &events());
         let index = json!({ "version": 1, "event_logs": [{ "file": "events-1.jsonl", "withheld_lines": 0 }],
@@ -83,6 +84,7 @@ impl Scene {
             task_id: Some("t1".into()),
             agent_dir: Some(self.path("agent")),
             may_have_trace: true,
+            held: None,
             before: None,
             baseline: Some(self.path("fake")),
             report: None,
@@ -119,6 +121,9 @@ fn run() -> Value {
         "config": { "digest_before": digest('c'), "digest_after": digest('c'), "is_touched": false },
         "adapter": { "digest_before": digest('d'), "digest_after": digest('d'), "is_touched": false },
         "lost_contact_ms": null, "withheld_lines": 0,
+        "is_stderr_whole": true,
+        "stderr": Digest::of(stderr(&["implementer", "reviewer"]).as_bytes()).to_string(),
+        "has_survivors": false,
     })
 }
 

@@ -126,7 +126,7 @@ const EVENTS: &str = "fixture/.case/t1/events/run-a.jsonl";
 const RUN: &str = "real/run.json";
 
 #[rustfmt::skip] // one row per line, so that the table reads as one
-const AMISS: [Amiss; 40] = [
+const AMISS: [Amiss; 50] = [
     amiss("no permit", |s| s.remove("real/permit.jwt"), |r| r.permit.is_empty()),
     amiss("a permit that is none", |s| s.write("real/permit.jwt", "a b"), |r| r.permit.is_empty()),
     amiss("a permit that is too long", |s| s.write("real/permit.jwt", &"a".repeat(4097)), |r| r.permit.is_empty()),
@@ -147,6 +147,11 @@ const AMISS: [Amiss; 40] = [
     amiss("no standard error", |s| s.remove(STDERR), |r| is_unobserved(r) && !covers(r, EvidenceTarget::BackendLogs)),
     amiss("an endless standard error", |s| s.write(STDERR, &"\n".repeat(usize::try_from(LOG_BYTES_MAX).unwrap() + 1)), |r| is_unobserved(r) && !covers(r, EvidenceTarget::BackendLogs)),
     amiss("a withheld line of standard error", |s| s.set(RUN, "/withheld_lines", json!(1)), |r| is_unobserved(r) && finds(r, EvidenceTarget::BackendLogs)),
+    amiss("a standard error that was not kept to its end", |s| s.set(RUN, "/is_stderr_whole", json!(false)), |r| is_unobserved(r) && !is_cut(r) && r.secret_scan.as_ref().unwrap().findings.is_empty()),
+    amiss("something that was left running", |s| s.set(RUN, "/has_survivors", json!(true)), |r| is_cut(r) && r.secret_scan.as_ref().unwrap().findings.is_empty()),
+    amiss("a standard error that somebody else wrote to", |s| s.write(STDERR, &format!("{}more\n", stderr(&["implementer", "reviewer"]))), is_unobserved),
+    amiss("a standard error that nobody vouches for", |s| s.set(RUN, "/stderr", Value::Null), is_unobserved),
+    amiss("a baseline whose standard error somebody else wrote to", |s| s.write("fake/backend/case.stderr.log", "more\n"), |r| r.baseline.is_none()),
     amiss("a quiet agent", |s| s.replace(STDERR, "reviewer", "closer"), is_unobserved),
     amiss("no event log", |s| s.remove(EVENTS), |r| is_cut(r) && r.observed_models.is_some()),
     amiss("two event logs", |s| s.write("fixture/.case/t2/events/run-b.jsonl", &events()), is_cut),
@@ -168,6 +173,11 @@ const AMISS: [Amiss; 40] = [
     amiss("a fixture that is none", |s| s.set("real/launch.json", "/fixture", json!("f")), |r| r.fixture_digest.is_empty()),
     amiss("a failed baseline", |s| s.replace("fake/trace/events-1.jsonl", "\"pipeline_end\",\"outcome\":\"completed\"", "\"pipeline_end\",\"outcome\":\"failed\""), |r| r.baseline.as_ref().unwrap().pipeline() == PipelineOutcome::Failed),
     amiss("a baseline that was never collected", |s| s.remove("fake/trace/trace.json"), |r| r.baseline.as_ref().unwrap().pipeline() == PipelineOutcome::Incomplete),
+    amiss("a baseline of another host", |s| s.set("fake/launch.json", "/host", json!("spark-2")), |r| r.baseline.is_none()),
+    amiss("a baseline without a permit", |s| s.remove("fake/permit.jwt"), |r| r.baseline.is_none()),
+    amiss("a baseline whose permit is none", |s| s.write("fake/permit.jwt", "a b"), |r| r.baseline.is_none()),
+    amiss("a baseline that was never started", |s| s.remove("fake/case_process_started"), |r| r.baseline.is_none()),
+    amiss("a baseline without standard error", |s| s.remove("fake/backend/case.stderr.log"), |r| r.baseline.is_none()),
     amiss("a baseline of another run", |s| s.set("fake/launch.json", "/run_id", json!("run-8")), |r| r.baseline.as_ref().unwrap().run_id == "run-8"),
 ];
 
@@ -246,6 +256,8 @@ fn each_phase_has_a_start_of_its_agent() {
     ] {
         let scene = Scene::new();
         scene.write(STDERR, &stderr(spawned));
+        let digest = Digest::of(stderr(spawned).as_bytes()).to_string();
+        scene.set(RUN, "/stderr", json!(digest));
         scene.write(EVENTS, &events_of(phases));
         let request = scene.collect().unwrap().request;
         assert_eq!(
@@ -266,6 +278,56 @@ fn a_trace_that_is_there_stays() {
         scene.collect().unwrap().request.pipeline(),
         PipelineOutcome::Passed
     );
+}
+
+#[test]
+fn what_the_wrapper_holds_is_still_in_the_folder() {
+    type Forge = fn(&Scene);
+    let forges: [(Forge, Option<&str>); 5] = [
+        (|_| {}, None),
+        (
+            |s| s.set("real/launch.json", "/fixture", json!(digest('e'))),
+            Some("launch.json"),
+        ),
+        (
+            |s| {
+                s.set(
+                    "real/case_process_started",
+                    "/start_time",
+                    json!("2020-06-01T12:00:02Z"),
+                );
+            },
+            Some("case_process_started"),
+        ),
+        (
+            |s| s.write("real/permit.jwt", "aa.bb.dd"),
+            Some("permit.jwt"),
+        ),
+        (
+            |s| s.set(RUN, "/stderr", json!(digest('e'))),
+            Some("run.json"),
+        ),
+    ];
+    for (forge, named) in forges {
+        let scene = Scene::new();
+        let written = RunRecord::read(&scene.folder()).unwrap();
+        forge(&scene);
+        let held = Held {
+            launch: &written.launch,
+            start_time: "2020-06-01T12:00:01.5Z",
+            permit: &written.permit,
+            run: written.run.as_ref().unwrap(),
+        };
+        let inputs = Inputs {
+            held: Some(held),
+            ..scene.inputs()
+        };
+        match (collect(&scene.folder(), &inputs), named) {
+            (Ok(_), None) => {}
+            (Err(CollectError::Forged(name)), Some(named)) => assert_eq!(name, named),
+            (other, named) => panic!("{named:?}: {other:?}"),
+        }
+    }
 }
 
 #[test]

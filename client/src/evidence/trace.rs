@@ -233,6 +233,9 @@ fn cut(run: &RunFile) -> Option<&'static str> {
     if run.exit_code.is_none() || run.signal.is_some() {
         return Some("the process has no exit code");
     }
+    if run.has_survivors {
+        return Some("something that the process started was left");
+    }
     None
 }
 

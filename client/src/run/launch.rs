@@ -153,7 +153,10 @@ pub(crate) async fn run(plan: &Plan, client: &mut Client) -> Ending {
     // Whoever writes to the configuration from here on does not change this run any more.
     drop(started.sealed);
     let evidence = match record.ended(&finished, config, adapter) {
-        Ok(()) => hand_in(plan, client, &started.prepared).await,
+        Ok(run) => {
+            let held = record.held(&started.permission, &run);
+            hand_in(plan, client, &started.prepared, held).await
+        }
         Err(error) => Err(StoreError::Write {
             name: "run.json",
             error,
@@ -335,12 +338,18 @@ fn not_started(record: &mut Record, denial: Denial) -> Ending {
 }
 
 /// Collects the evidence; that of the real lane is handed in.
-async fn hand_in(plan: &Plan, client: &mut Client, prepared: &Prepared) -> Evidence {
+async fn hand_in(
+    plan: &Plan,
+    client: &mut Client,
+    prepared: &Prepared,
+    held: evidence::Held<'_>,
+) -> Evidence {
     let inputs = evidence::Inputs {
         fixture_dir: plan.fixture_dir.clone(),
         task_id: prepared.task_id.clone(),
         agent_dir: plan.surroundings.pi_agent_dir(),
         may_have_trace: false,
+        held: Some(held),
         before: Some(&prepared.before),
         baseline: plan.baseline.clone(),
         report: plan.report.clone(),

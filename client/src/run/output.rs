@@ -13,6 +13,9 @@ use std::{
     time::Duration,
 };
 
+use admit_policy::Digest;
+use sha2::{Digest as _, Sha256};
+
 use crate::evidence::{
     trace::LOG_BYTES_MAX,
     withholding::{LINE_BYTES_MAX, Withholding},
@@ -34,6 +37,8 @@ pub(super) struct Told {
     pub(super) withheld_lines: u64,
     /// Whether everything but those was kept.
     pub(super) is_whole: bool,
+    /// The digest of what was kept. None: not known.
+    pub(super) kept: Option<Digest>,
 }
 
 /// The standard error of a command, while it is read.
@@ -92,7 +97,9 @@ fn keep(
     let mut told = Told {
         withheld_lines: 0,
         is_whole: true,
+        kept: None,
     };
+    let mut digest = Sha256::new();
     let mut kept_bytes: u64 = 0;
     loop {
         let line = match next_line(lines) {
@@ -110,9 +117,18 @@ fn keep(
         kept_bytes = kept_bytes.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
         told.is_whole =
             told.is_whole && kept_bytes <= KEPT_BYTES_MAX && kept.write_all(&line).is_ok();
+        if told.is_whole {
+            digest.update(&line);
+        }
         show(line);
     }
     told.is_whole = told.is_whole && kept.sync_all().is_ok();
+    let digits: String = digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    told.kept = Digest::parse(&digits);
     told
 }
 
@@ -171,6 +187,7 @@ mod tests {
             |line| screen.extend(line),
         );
         assert!(told.is_whole);
+        assert_eq!(told.kept, Some(Digest::of(&fs::read(&path).unwrap())));
         (
             String::from_utf8(screen).unwrap(),
             fs::read_to_string(path).unwrap(),

@@ -20,6 +20,7 @@ use super::{
     supervision::{End, Finished},
 };
 use crate::evidence::{
+    Held,
     folder::{AnswerPart, EvidenceFolder, FileState, LaunchFile, RunFile, StartFile, VERSION},
     store::{self, StoreError},
 };
@@ -126,7 +127,7 @@ impl Record {
         finished: &Finished,
         config: FileState,
         adapter: FileState,
-    ) -> io::Result<()> {
+    ) -> io::Result<RunFile> {
         let end_time = clock::now().ok_or(io::ErrorKind::InvalidData)?;
         let (exit_code, signal) = match finished.end {
             End::Exited(code) => (Some(code), None),
@@ -146,8 +147,22 @@ impl Record {
                 .lost_contact
                 .map(|lost| u64::try_from(lost.as_millis()).unwrap_or(u64::MAX)),
             withheld_lines: finished.told.withheld_lines,
+            is_stderr_whole: finished.told.is_whole,
+            stderr: finished.told.kept.map(|digest| digest.to_string()),
+            has_survivors: finished.has_survivors,
         };
-        write_json(&self.folder.run(), &file)
+        write_json(&self.folder.run(), &file)?;
+        Ok(file)
+    }
+
+    /// What was written of the run, which the folder has to hold still.
+    pub(super) fn held<'a>(&'a self, permission: &'a Permission, run: &'a RunFile) -> Held<'a> {
+        Held {
+            launch: &self.launch,
+            start_time: &self.start_time,
+            permit: permission.permit(),
+            run,
+        }
     }
 }
 
@@ -190,8 +205,9 @@ fn of_denied(denied: &Denied) -> AnswerPart {
 
 /// A new private file. One that is there already belongs to another launch.
 fn new_file(path: &Path) -> io::Result<File> {
+    // What somebody else writes into it meanwhile is not written over, and shows.
     OpenOptions::new()
-        .write(true)
+        .append(true)
         .create_new(true)
         .mode(FILE_MODE)
         .open(path)

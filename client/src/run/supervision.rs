@@ -308,6 +308,7 @@ impl Running {
         let told = self.stderr.end(STDERR_MAX).unwrap_or(Told {
             withheld_lines: 0,
             is_whole: false,
+            kept: None,
         });
         (told, !is_over)
     }

@@ -16,11 +16,14 @@ use crate::{
 const SECRET: &str = "sk-ant-canary-0123456789abcdef";
 const BASE_URL: &str = "http://127.0.0.66:4321/canary/v1";
 
+const STDERR: &str = "{\"msg\":\"spawning agent\",\"agent\":\"implementer\",\"provider\":\"qwen-local\",\"model\":\"qwen3\"}\n";
+
 /// A folder after a real run in order, and one after the fake run before it.
 fn evidence_scene() -> Scene {
     let scene = Scene::new();
     for folder in [
         "real/backend",
+        "fake/backend",
         "fake/trace",
         "fixture/.case/t1/events",
         "home/.pi/agent/sessions",
@@ -44,6 +47,9 @@ fn evidence_scene() -> Scene {
             "version": 1, "start_time": "2020-06-01T12:00:00Z", "end_time": "2020-06-01T12:01:00Z",
             "exit_code": 0, "signal": null, "ended_by": "itself", "config": untouched,
             "adapter": untouched, "lost_contact_ms": null, "withheld_lines": 0,
+            "is_stderr_whole": true,
+            "stderr": admit_policy::Digest::of(STDERR.as_bytes()).to_string(),
+            "has_survivors": false,
         });
         let start = json!({
             "version": 1, "decision_id": DECISION_ID, "start_time": "2020-06-01T12:00:00Z",
@@ -70,11 +76,10 @@ fn evidence_scene() -> Scene {
         "sessions": [], "faults": [],
     });
     scene.write("fake/trace/trace.json", &index.to_string());
-    scene.write("real/permit.jwt", "aa.bb.cc");
-    scene.write(
-        "real/backend/case.stderr.log",
-        "{\"msg\":\"spawning agent\",\"agent\":\"implementer\",\"provider\":\"qwen-local\",\"model\":\"qwen3\"}\n",
-    );
+    for folder in ["real", "fake"] {
+        scene.write(&format!("{folder}/permit.jwt"), "aa.bb.cc");
+        scene.write(&format!("{folder}/backend/case.stderr.log"), STDERR);
+    }
     scene
 }
 

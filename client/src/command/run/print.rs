@@ -7,11 +7,9 @@ use std::io::{self, Write};
 use admit_client::Judgment;
 use serde::Serialize;
 
-use super::{
-    render::{BAD, CODE, FAINT, GOOD, json_line},
-    run::exit_code,
-};
+use super::exit_code;
 use crate::{
+    command::render::{BAD, CODE, FAINT, GOOD, json_line},
     evidence::{self, folder::EndedBy},
     run::launch::{Ending, Ran},
 };
@@ -99,7 +97,7 @@ fn judged(ran: &Ran) -> (&'static str, Vec<String>) {
 
 /// Prints the ending: with `json` as the last line of standard output, else on standard error. The command
 /// had both to itself until now.
-pub(super) fn print(json: bool, ending: &Ending) -> io::Result<()> {
+pub(super) fn ending(json: bool, ending: &Ending) -> io::Result<()> {
     let shape = RunShape::of(ending);
     if json {
         return print_json(&mut anstream::stdout(), &shape);
@@ -188,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_documentation_lists_every_key_in_order() {
-        let page = include_str!("../../../docs/launch.md");
+        let page = include_str!("../../../../docs/launch.md");
         let (_, table) = page.split_once("<!-- keys:").unwrap();
         let (table, _) = table.split_once("<!-- /keys -->").unwrap();
         let printed = printed(&not_started(None));
