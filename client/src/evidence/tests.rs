@@ -363,7 +363,8 @@ fn a_trace_that_the_run_itself_left_is_a_fault() {
     };
     let link = |scene: &Scene| symlink(scene.path("fake/trace"), scene.path("real/trace")).unwrap();
     let file = |scene: &Scene| scene.write("real/trace", "");
-    for plant in [&whole as &dyn Fn(&Scene), &link, &file] {
+    let plants: [&dyn Fn(&Scene); 3] = [&whole, &link, &file];
+    for plant in plants {
         let (request, again, scene) = planted(plant);
         // It stays one, whoever collects again.
         for request in [request, again] {
