@@ -72,7 +72,7 @@ pub(crate) enum Ending {
         is_written: bool,
     },
     /// It ran.
-    Ran(Ran),
+    Ran(Box<Ran>),
 }
 
 /// A command that ran.
@@ -163,11 +163,11 @@ pub(crate) async fn run(plan: &Plan, client: &mut Client) -> Ending {
         }
         .into()),
     };
-    Ending::Ran(Ran {
+    Ending::Ran(Box::new(Ran {
         decision_id: started.permission.claims().decision_id.clone(),
         finished,
         evidence,
-    })
+    }))
 }
 
 /// Waits for a signal that usually ends a process. Before the start there is nobody to pass another one
