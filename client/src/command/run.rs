@@ -1,6 +1,6 @@
 //! `admit run`: the command line of the launch wrapper, and its exit codes.
 //!
-//! Deliberately absent: what it prints; see [`print`].
+//! Deliberately absent: what it prints; see `print`.
 
 mod print;
 
