@@ -15,7 +15,7 @@ use crate::{
 type Row = (&'static str, &'static str, &'static [&'static str], i32);
 
 /// What the stand-in is ordered to do, why the evidence is rejected, and the exit code.
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 13] = [
     ("a run in order", "", &[], 0),
     (
         "a role fell back to anthropic",
@@ -82,6 +82,22 @@ const ROWS: [Row; 11] = [
         7,
     ),
     (
+        "the run planted a trace of its own",
+        "plant-trace",
+        &[
+            "observed-model-missing",
+            "pipeline-incomplete",
+            "secret-scan-missing",
+        ],
+        0,
+    ),
+    (
+        "the run put another log of standard error in place",
+        "forge-log",
+        &["observed-model-missing"],
+        0,
+    ),
+    (
         "no agent said which model it uses",
         "no-model",
         &["observed-model-missing"],
@@ -103,6 +119,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect();
     trials.extend([
         trial("evidence: a secret on standard error", secret),
+        trial("evidence: the run changed launch.json", || {
+            let (world, ran) = judged("forge-launch");
+            world.assert_ran(&ran, 0);
+            assert!(ran.stderr.contains("unjudged"), "{}", ran.stderr);
+            assert!(!ran.evidence.join("verdict.json").exists());
+        }),
         trial("evidence: no baseline", || {
             let mut world = World::new();
             let fixture = world.text("fixture");

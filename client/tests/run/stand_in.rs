@@ -29,6 +29,8 @@ const DETACH: &str = "--detach";
 const LINGER: &str = "--linger";
 /// So that not even a failed test leaves a process for long.
 const LINGER_MAX: Duration = Duration::from_secs(180);
+/// The evidence folder of the run, as any process of the same user finds it.
+const EVIDENCE: &str = "../evidence";
 /// What is said on standard output.
 pub(crate) const SPOKEN: &str = "this is the command's own";
 /// What looks like a secret on standard error.
@@ -120,6 +122,23 @@ fn run() -> ExitCode {
         return pipeline::converse(&case);
     }
     let code = pipeline::run(&case, &bun, &words);
+    if words.has("plant-trace") {
+        let index = r#"{"version":1,"event_logs":[],"sessions":[],"faults":[]}"#;
+        fs::create_dir(format!("{EVIDENCE}/trace")).unwrap();
+        fs::write(format!("{EVIDENCE}/trace/trace.json"), index).unwrap();
+    }
+    if words.has("forge-log") {
+        let log = format!("{EVIDENCE}/backend/case.stderr.log");
+        fs::copy(&log, "log.new").unwrap();
+        fs::rename("log.new", &log).unwrap();
+        eprintln!("this line is not in the forged log");
+    }
+    if words.has("forge-launch") {
+        let launch = format!("{EVIDENCE}/launch.json");
+        rewrite(Path::new(&launch), |text| {
+            text.replace("\"stage\": 2", "\"stage\": 3")
+        });
+    }
     if words.has("wait-at-end") {
         wait();
     }
