@@ -145,10 +145,7 @@ impl Client {
         self.settle(self.look_at(ADMISSION), |channel, left| {
             let asked = asking(request.clone(), left, trace_parent.as_ref());
             async move {
-                let mut service = AdmissionServiceClient::new(channel)
-                    .max_encoding_message_size(REQUEST_BYTES_MAX)
-                    .max_decoding_message_size(ANSWER_BYTES_MAX);
-                let response = answered(service.admit(asked)).await?;
+                let response = answered(admission(channel).admit(asked)).await?;
                 Answer::verify(request, response)
             }
         })
@@ -169,10 +166,7 @@ impl Client {
         self.settle(self.look_at(ADMISSION), |channel, left| {
             let asked = asking(request.clone(), left, trace_parent.as_ref());
             async move {
-                let mut service = AdmissionServiceClient::new(channel)
-                    .max_encoding_message_size(REQUEST_BYTES_MAX)
-                    .max_decoding_message_size(ANSWER_BYTES_MAX);
-                let response = answered(service.check_evidence(asked)).await?;
+                let response = answered(admission(channel).check_evidence(asked)).await?;
                 Judgment::verify(request, response)
             }
         })
@@ -357,6 +351,13 @@ async fn serving(channel: Channel, service: &str, left: Duration) -> Result<(), 
         Ok(ServingStatus::Unknown | ServingStatus::NotServing | ServingStatus::ServiceUnknown)
         | Err(_) => Err(AskError::NotServing),
     }
+}
+
+/// The service of launches and evidence behind `channel`, with the bounds of its messages.
+fn admission(channel: Channel) -> AdmissionServiceClient<Channel> {
+    AdmissionServiceClient::new(channel)
+        .max_encoding_message_size(REQUEST_BYTES_MAX)
+        .max_decoding_message_size(ANSWER_BYTES_MAX)
 }
 
 /// A request that tells the server how long anybody waits for its answer, and where it is traced.

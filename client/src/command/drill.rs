@@ -4,7 +4,7 @@ mod print;
 
 use std::path::PathBuf;
 
-use admit_client::facts::{Bound, bounded_file};
+use admit_client::facts::{self, Bound, bounded_file};
 use admit_policy::document::Kind;
 use clap::ValueHint;
 
@@ -31,7 +31,7 @@ pub(crate) struct Drill {
     #[arg(
         long,
         value_name = "NAME",
-        env = "CTO_HARNESS_CASE_MODEL_PROVIDER",
+        env = facts::PROVIDER,
         hide_env_values = true
     )]
     provider: Option<String>,
@@ -40,7 +40,7 @@ pub(crate) struct Drill {
     #[arg(
         long,
         value_name = "ID",
-        env = "CTO_HARNESS_CASE_MODEL",
+        env = facts::MODEL,
         hide_env_values = true
     )]
     model: Option<String>,

@@ -6,7 +6,6 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use admit_client::AskError;
@@ -22,6 +21,7 @@ use super::{
     Break, Outcome, Server, UsageError,
     render::{BAD, CODE, ErrorShape, GOOD, json_line, no_answer, unless_empty},
 };
+use crate::clock;
 
 /// White space that may stand around a permit in its file, in bytes.
 const SURROUNDING_BYTES_MAX: usize = 64;
@@ -191,7 +191,7 @@ impl Verify {
             Some(text) => Timestamp::parse(text).ok_or_else(|| {
                 UsageError("--at is a time such as `2026-06-01T12:00:00Z`".to_owned())
             }),
-            None => now()
+            None => clock::now()
                 .ok_or_else(|| UsageError("the clock of this host is of no use; give --at".into())),
         }
     }
@@ -338,11 +338,4 @@ fn read_most(from: impl Read, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Now, by the clock of this host; `None` when it is of no use.
-fn now() -> Option<Timestamp> {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let seconds = i64::try_from(since_epoch.as_secs()).ok()?;
-    Timestamp::from_unix(seconds, since_epoch.subsec_nanos())
 }

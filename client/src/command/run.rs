@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use admit_client::facts::{Surroundings, child_environment};
+use admit_client::facts::{PROVIDER, Surroundings, child_environment};
 use uuid::Uuid;
 
 use super::{
@@ -31,8 +31,6 @@ use crate::{
     },
 };
 
-/// The variable of the requested provider.
-const PROVIDER_VARIABLE: &str = "CTO_HARNESS_CASE_MODEL_PROVIDER";
 /// Variables that are for this program and not for the command begin so.
 const OWN_PREFIX: &[u8] = b"ADMIT_";
 /// What a shell adds to the number of a signal.
@@ -256,7 +254,7 @@ fn trace_parent() -> String {
 /// What the command will be surrounded by: what surrounds this program, without the credentials of
 /// others and without what is meant for this program alone.
 fn for_command(surroundings: Surroundings, trace_parent: &str) -> Surroundings {
-    let provider = surroundings.variables.get(OsStr::new(PROVIDER_VARIABLE));
+    let provider = surroundings.variables.get(OsStr::new(PROVIDER));
     let provider = provider.map(|name| name.to_string_lossy().into_owned());
     let mut variables = child_environment(&surroundings, provider.as_deref().unwrap_or_default());
     variables.retain(|name, _| !name.as_bytes().starts_with(OWN_PREFIX));

@@ -9,7 +9,7 @@ use super::{
     CollectError,
     folder::EvidenceFolder,
     pipeline::Pipeline,
-    record::{RunLane, RunRecord, parsed},
+    record::{RunLane, RunRecord, is_as_kept},
     trace::{self, LOG_BYTES_MAX},
 };
 
@@ -57,11 +57,8 @@ fn fault(folder: &EvidenceFolder, record: &RunRecord, host: &str) -> Option<&'st
         return Some("nothing says that the baseline was started");
     }
     match read_unlinked(&folder.stderr(), LOG_BYTES_MAX) {
-        Ok(Some(log)) => {
-            let kept = record.run.as_ref().and_then(|run| run.stderr.as_deref());
-            (parsed(kept) != Some(Digest::of(&log)))
-                .then_some("the standard error of the baseline is not what the wrapper wrote")
-        }
+        Ok(Some(log)) => (!is_as_kept(record.run.as_ref(), &log))
+            .then_some("the standard error of the baseline is not what the wrapper wrote"),
         Ok(None) | Err(_) => Some("the standard error of the baseline cannot be read"),
     }
 }

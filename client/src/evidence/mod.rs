@@ -32,7 +32,6 @@ pub(crate) mod withholding;
 use std::path::PathBuf;
 
 use admit_client::{AskError, Client, Judgment, facts::bounded_file::read_unlinked};
-use admit_policy::Digest;
 use admit_proto::v1::CheckEvidenceRequest;
 
 use baseline::Baseline;
@@ -254,8 +253,7 @@ fn observe(
     let mut observed = Observed::default();
     match read_unlinked(&folder.stderr(), LOG_BYTES_MAX) {
         Ok(Some(log)) => {
-            let kept = run.and_then(|run| record::parsed(run.stderr.as_deref()));
-            if kept != Some(Digest::of(&log)) {
+            if !record::is_as_kept(run, &log) {
                 observed.miss("the log of standard error is not what the wrapper wrote");
             }
             observed.read_stderr(&log);

@@ -94,6 +94,12 @@ impl RunRecord {
     }
 }
 
+/// Whether `log` is the standard error that the wrapper kept of `run`. Where nobody knows, it is not.
+pub(crate) fn is_as_kept(run: Option<&RunFile>, log: &[u8]) -> bool {
+    let kept = run.and_then(|run| parsed(run.stderr.as_deref()));
+    kept == Some(Digest::of(log))
+}
+
 /// The digest that a file states, if it is one.
 pub(crate) fn parsed(digest: Option<&str>) -> Option<Digest> {
     digest.and_then(Digest::parse)

@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
+use admit_policy::Digest;
 use admit_proto::v1::{
     ChangeState, EvidenceTarget, ObservationSource, ObservationState, PipelineOutcome,
 };

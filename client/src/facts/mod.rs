@@ -58,8 +58,10 @@ pub use surroundings::Surroundings;
 
 /// The variable of the base URL, whose value never leaves this host.
 pub const BASE_URL: &str = "CTO_HARNESS_CASE_LOCAL_BASE_URL";
-const PROVIDER: &str = "CTO_HARNESS_CASE_MODEL_PROVIDER";
-const MODEL: &str = "CTO_HARNESS_CASE_MODEL";
+/// The variable of the requested provider.
+pub const PROVIDER: &str = "CTO_HARNESS_CASE_MODEL_PROVIDER";
+/// The variable of the requested model.
+pub const MODEL: &str = "CTO_HARNESS_CASE_MODEL";
 
 /// Gathers every fact of a launch, within `deadline`.
 ///

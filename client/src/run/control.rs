@@ -4,7 +4,11 @@
 //! The end of the stream says something too: to the keeper, that the wrapper is gone; to the
 //! wrapper, that the keeper is.
 
-use std::{io, os::unix::net::UnixStream as StdStream, process::Stdio};
+use std::{
+    io::{self, Write as _},
+    os::unix::net::UnixStream as StdStream,
+    process::Stdio,
+};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
@@ -83,6 +87,14 @@ pub(super) fn pair() -> io::Result<(UnixStream, Stdio)> {
         UnixStream::from_std(own)?,
         Stdio::from(std::os::fd::OwnedFd::from(keepers)),
     ))
+}
+
+/// Tells the wrapper. One that is gone needs no telling.
+pub(super) fn tell(control: &mut StdStream, news: News) {
+    if let Ok(line) = line(&news) {
+        // The socket may be non-blocking; its buffer has room for so few bytes.
+        let _ = control.write_all(&line);
+    }
 }
 
 /// This process's end of the control socket, which it was started with as standard input. The copy is

@@ -9,6 +9,7 @@ use admit_client::{
 };
 use admit_permit::Mismatch;
 use admit_proto::v1::Reason;
+use serde::Serialize;
 
 use super::sealed::SealError;
 use crate::evidence::fixture::FixtureError;
@@ -46,8 +47,8 @@ pub(crate) enum Denial {
     NoEvidence(std::io::Error),
 }
 
-/// One line of the explanation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One line of the explanation, as it is printed and as `--json` has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Line {
     pub(crate) code: String,
     pub(crate) message: String,

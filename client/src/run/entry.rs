@@ -6,11 +6,9 @@
 use std::{
     ffi::{OsStr, OsString},
     fs,
-    io::Write as _,
     os::unix::{
         ffi::{OsStrExt as _, OsStringExt as _},
         fs::MetadataExt as _,
-        net::UnixStream,
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -35,17 +33,35 @@ pub(crate) struct Enter {
     #[arg(long)]
     keeper: i32,
 
+    #[command(flatten)]
+    target: Target,
+}
+
+/// What is to be become, and where: as it goes from the wrapper through the keeper to the last step.
+#[derive(Debug, clap::Args)]
+pub(super) struct Target {
     /// The working directory by the name under which its files were looked at.
     #[arg(long)]
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
 
     /// A file that a fact was stated from: `DIGEST:PATH`, or `absent:PATH`.
     #[arg(long = "file")]
-    files: Vec<OsString>,
+    pub(super) files: Vec<OsString>,
 
     /// The command.
     #[arg(last = true, required = true)]
-    command: Vec<OsString>,
+    pub(super) command: Vec<OsString>,
+}
+
+impl Target {
+    /// Adds it to the arguments of the next process, as the last ones.
+    pub(super) fn hand_on(&self, next: &mut Command) {
+        next.arg("--directory").arg(&self.directory);
+        for file in &self.files {
+            next.arg("--file").arg(file);
+        }
+        next.arg("--").args(&self.command);
+    }
 }
 
 /// `file` as an argument of the last step.
@@ -67,10 +83,12 @@ pub(crate) fn enter(args: &Enter) -> ExitCode {
     // A keeper that is gone already sends no signal any more.
     let is_kept = set_parent_process_death_signal(Some(Signal::KILL)).is_ok()
         && getppid().is_some_and(|parent| parent.as_raw_nonzero().get() == args.keeper);
-    let is_as_stated = is_here(&args.directory) && args.files.iter().all(|file| is_as_stated(file));
-    let news = match args.command.split_first() {
+    let target = &args.target;
+    let is_as_stated =
+        is_here(&target.directory) && target.files.iter().all(|file| is_as_stated(file));
+    let news = match target.command.split_first() {
         Some((program, arguments)) if is_kept && is_as_stated => {
-            tell(&mut control, News::Enters);
+            control::tell(&mut control, News::Enters);
             let error = Command::new(program)
                 .args(arguments)
                 .stdin(Stdio::null())
@@ -80,15 +98,8 @@ pub(crate) fn enter(args: &Enter) -> ExitCode {
         Some(_) if is_kept => News::Changed,
         Some(_) | None => News::NotStarted(0),
     };
-    tell(&mut control, news);
+    control::tell(&mut control, news);
     NOT_ENTERED.into()
-}
-
-/// Tells the wrapper. One that is gone needs no telling.
-fn tell(control: &mut UnixStream, news: News) {
-    if let Ok(line) = control::line(&news) {
-        let _ = control.write_all(&line);
-    }
 }
 
 /// Whether `directory` is the one that this process is in. The command will look at its files from

@@ -5,10 +5,8 @@
 //! is killed, the command dies with it ([`super::entry`]) and the wrapper kills what is left.
 
 use std::{
-    ffi::OsString,
-    io::{self, Write as _},
+    io,
     os::unix::process::CommandExt as _,
-    path::PathBuf,
     process::{Command, ExitCode, Stdio},
     time::Duration,
 };
@@ -25,6 +23,7 @@ use tokio::{
 use super::{
     control::{self, Incoming, News, Order},
     descendants::{self, Spared},
+    entry::Target,
 };
 
 /// This very program, even if its file has been replaced.
@@ -40,17 +39,8 @@ pub(crate) struct Keep {
     #[arg(long)]
     grace_ms: u64,
 
-    /// The working directory by its name; see the last step.
-    #[arg(long)]
-    directory: PathBuf,
-
-    /// A file that a fact was stated from; see the last step.
-    #[arg(long = "file")]
-    files: Vec<OsString>,
-
-    /// The command.
-    #[arg(last = true, required = true)]
-    command: Vec<OsString>,
+    #[command(flatten)]
+    target: Target,
 }
 
 /// Keeps the command until it has ended.
@@ -103,15 +93,9 @@ fn start(args: &Keep) -> io::Result<Pid> {
     command
         .arg("enter")
         .arg(format!("--keeper={}", getpid().as_raw_nonzero()));
-    for file in &args.files {
-        command.arg("--file").arg(file);
-    }
+    args.target.hand_on(&mut command);
     let control = control::inherited()?;
     let child = command
-        .arg("--directory")
-        .arg(&args.directory)
-        .arg("--")
-        .args(&args.command)
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(control)))
         .process_group(0)
         .spawn()?;
@@ -201,8 +185,7 @@ fn ended(command: Pid) -> Option<WaitStatus> {
 
 /// Tells the wrapper. One that is gone needs no telling.
 fn tell(news: News) {
-    if let (Ok(mut control), Ok(line)) = (control::inherited(), control::line(&news)) {
-        // The socket may be non-blocking; its buffer has room for so few bytes.
-        let _ = control.write_all(&line);
+    if let Ok(mut control) = control::inherited() {
+        control::tell(&mut control, news);
     }
 }

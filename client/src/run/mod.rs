@@ -18,7 +18,6 @@
 //! Deliberately absent: any rule about providers and models. INVARIANT: [`launch`] holds the one call
 //! that starts a command, behind a verified [`permission`].
 
-pub(crate) mod clock;
 mod control;
 pub(crate) mod denial;
 mod descendants;

@@ -13,7 +13,6 @@ use admit_policy::{Code, Digest};
 use admit_proto::v1::{AdmitRequest, Lane};
 
 use super::{
-    clock,
     denial::Denial,
     objection::{is_other_policy, objection},
 };
@@ -108,7 +107,7 @@ impl Permission {
 
     /// Whether the permit still holds.
     pub(super) fn holds(&self) -> Result<(), Denial> {
-        let now = clock::now().map_or(i64::MAX, |now| now.unix().0);
+        let now = crate::clock::now().map_or(i64::MAX, |now| now.unix().0);
         self.claims.holds_at(now).map_err(Denial::PermitMismatch)
     }
 

@@ -14,7 +14,6 @@ use admit_proto::v1::{AdmitRequest, Lane};
 use serde::Serialize;
 
 use super::{
-    clock,
     denial::Denial,
     permission::Permission,
     supervision::{End, Finished},
@@ -84,7 +83,7 @@ impl Record {
 
     /// The command starts now.
     pub(super) fn starts(&mut self, permission: &Permission) -> io::Result<()> {
-        let now = clock::now().ok_or(io::ErrorKind::InvalidData)?;
+        let now = crate::clock::now().ok_or(io::ErrorKind::InvalidData)?;
         self.start_time = now.to_string();
         let file = StartFile {
             version: VERSION,
@@ -128,7 +127,7 @@ impl Record {
         config: FileState,
         adapter: FileState,
     ) -> io::Result<RunFile> {
-        let end_time = clock::now().ok_or(io::ErrorKind::InvalidData)?;
+        let end_time = crate::clock::now().ok_or(io::ErrorKind::InvalidData)?;
         let (exit_code, signal) = match finished.end {
             End::Exited(code) => (Some(code), None),
             End::Signaled(number) => (None, Some(number)),

@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     control::{self, Incoming, News, Order},
     descendants::{self, Spared},
-    entry,
+    entry::{self, Target},
     keeper::OWN_PROGRAM,
     output::{self, Listening, Told},
 };
@@ -157,15 +157,14 @@ impl Running {
         let mut command = Command::new(OWN_PROGRAM);
         command
             .arg("keep")
-            .arg(format!("--grace-ms={}", start.grace.as_millis()))
-            .arg("--directory")
-            .arg(start.directory);
-        for file in start.files {
-            command.arg("--file").arg(entry::stated(file));
-        }
+            .arg(format!("--grace-ms={}", start.grace.as_millis()));
+        let target = Target {
+            directory: start.directory.to_owned(),
+            files: start.files.iter().map(entry::stated).collect(),
+            command: start.command.to_vec(),
+        };
+        target.hand_on(&mut command);
         let mut keeper = command
-            .arg("--")
-            .args(start.command)
             .env_clear()
             .envs(start.variables)
             .stdin(keepers)

@@ -11,7 +11,10 @@ use super::exit_code;
 use crate::{
     command::render::{BAD, CODE, FAINT, GOOD, json_line},
     evidence::{self, folder::EndedBy},
-    run::launch::{Ending, Ran},
+    run::{
+        denial::Line,
+        launch::{Ending, Ran},
+    },
 };
 
 /// The shape of every ending. Each key is always there.
@@ -24,18 +27,11 @@ struct RunShape {
     /// The last decision on the launch, be it an ALLOW that did not become a start.
     decision_id: Option<String>,
     /// Why the command was not started.
-    reasons: Vec<ReasonShape>,
+    reasons: Vec<Line>,
     ended_by: Option<EndedBy>,
     /// `accepted`, `rejected`, `unjudged` or, in the fake lane, `baseline`.
     evidence: Option<&'static str>,
     evidence_reasons: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct ReasonShape {
-    code: String,
-    message: String,
-    help: String,
 }
 
 impl RunShape {
@@ -51,15 +47,7 @@ impl RunShape {
                 outcome: "not-started",
                 exit_code,
                 decision_id: decision_id.clone(),
-                reasons: denial
-                    .lines()
-                    .into_iter()
-                    .map(|line| ReasonShape {
-                        code: line.code,
-                        message: line.message,
-                        help: line.help,
-                    })
-                    .collect(),
+                reasons: denial.lines(),
                 ended_by: None,
                 evidence: None,
                 evidence_reasons: Vec::new(),

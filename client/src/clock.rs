@@ -1,4 +1,4 @@
-//! The host's clock, as it stands in evidence.
+//! The host's clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
