@@ -15,7 +15,7 @@ use crate::{
 pub const CREDENTIAL_NAMES_MAX: usize = 256;
 
 /// The lane of a launch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
     /// Not stated, or not known.
     Unspecified,

@@ -3,14 +3,16 @@
 //! Unknown keys are errors that point at their line. Deliberately absent: any key that opens a gate,
 //! and any that holds a secret; keys and credentials are in files of their own.
 
+mod callers;
 mod invalid;
+mod limits;
+mod listen;
 mod permit;
 mod trail;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,12 +20,25 @@ use std::{
 use admit_policy::{Terms, facts::EndpointScope, secret};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-pub use self::invalid::InvalidText;
 use self::{
+    callers::RawCaller,
+    limits::RawLimits,
+    listen::{RawListen, RawTls},
     permit::RawPermit,
     trail::{RawAudit, RawExport},
 };
-use crate::{audit::LogConfig, export::ExportConfig, permit::PermitConfig, store::StoreConfig};
+pub use self::{
+    invalid::InvalidText,
+    listen::{ListenConfig, TlsConfig},
+};
+use crate::{
+    audit::LogConfig,
+    caller::{Roster, RosterFault},
+    export::ExportConfig,
+    limits::Limits,
+    permit::PermitConfig,
+    store::StoreConfig,
+};
 
 /// The built-in configuration, in force when no other is given.
 pub const BUILT_IN: &str = include_str!("../../deploy/admitd.toml");
@@ -44,12 +59,12 @@ pub struct Config {
     pub store: StoreConfig,
     /// What decisions depend on.
     pub terms: Terms,
-    /// The loopback address to listen on.
-    pub tcp: Option<SocketAddr>,
-    /// The unix socket to listen on.
-    pub unix: Option<PathBuf>,
-    /// The loopback address of the metrics.
-    pub metrics: Option<SocketAddr>,
+    /// Where to listen.
+    pub listen: ListenConfig,
+    /// Who may call.
+    pub roster: Roster,
+    /// How much is taken at one time.
+    pub limits: Limits,
     /// What the audit log needs to know.
     pub audit: LogConfig,
     /// What permits need to know.
@@ -91,8 +106,24 @@ pub enum ConfigError {
         bounds: String,
     },
     /// There is nowhere to listen.
-    #[error("`listen.tcp` and `listen.unix` are both empty; one of them is needed")]
+    #[error("`listen.tcp`, `listen.unix` and `listen.tls` are all empty; one of them is needed")]
     NowhereToListen,
+    /// A caller is not described well.
+    #[error("`[[callers]]` number {number}: {fault}")]
+    Caller {
+        /// Which of them, from 1.
+        number: usize,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// Two callers cannot be told apart.
+    #[error("`[[callers]]`: {0}")]
+    Roster(#[from] RosterFault),
+    /// Nobody could call.
+    #[error(
+        "`listen.tls` is set and no `[[callers]]` has `certificates`, so nobody could call; name the callers"
+    )]
+    NobodyOverTls,
 }
 
 /// The file as it is written.
@@ -105,8 +136,14 @@ struct Raw {
     rescan_interval: Duration,
     #[serde(default = "built_in_staleness", deserialize_with = "duration")]
     staleness_max: Duration,
-    #[serde(default = "RawListen::built_in")]
+    #[serde(default)]
     listen: RawListen,
+    #[serde(default)]
+    tls: RawTls,
+    #[serde(default)]
+    callers: Vec<RawCaller>,
+    #[serde(default)]
+    limits: RawLimits,
     #[serde(default)]
     audit: RawAudit,
     #[serde(default)]
@@ -115,17 +152,6 @@ struct Raw {
     export: RawExport,
     #[serde(default)]
     network_classes: BTreeMap<String, BTreeSet<RawScope>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawListen {
-    #[serde(default = "built_in_tcp", deserialize_with = "address")]
-    tcp: Option<SocketAddr>,
-    #[serde(default)]
-    unix: PathBuf,
-    #[serde(default, deserialize_with = "address")]
-    metrics: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -148,16 +174,6 @@ impl From<RawScope> for EndpointScope {
     }
 }
 
-impl RawListen {
-    fn built_in() -> Self {
-        Self {
-            tcp: built_in_tcp(),
-            unix: PathBuf::new(),
-            metrics: None,
-        }
-    }
-}
-
 fn built_in_policy_dir() -> PathBuf {
     PathBuf::from("/etc/admit/policy")
 }
@@ -170,28 +186,10 @@ fn built_in_staleness() -> Duration {
     Duration::from_secs(30)
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the shape that serde's default takes"
-)]
-fn built_in_tcp() -> Option<SocketAddr> {
-    Some(SocketAddr::from(([127, 0, 0, 1], 7117)))
-}
-
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text)
         .map_err(|_| D::Error::custom("is not a duration such as `5s` or `500ms`"))
-}
-
-fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse()
-        .map(Some)
-        .map_err(|_| D::Error::custom("is not an address such as `127.0.0.1:7117`"))
 }
 
 impl Config {
@@ -249,12 +247,10 @@ impl Config {
                 bounds: format!("at most {NETWORK_CLASSES_MAX} classes"),
             });
         }
-        loopback("listen.tcp", raw.listen.tcp)?;
-        loopback("listen.metrics", raw.listen.metrics)?;
-        let unix = Some(raw.listen.unix).filter(|path| !path.as_os_str().is_empty());
-        if raw.listen.tcp.is_none() && unix.is_none() {
-            return Err(ConfigError::NowhereToListen);
-        }
+        let listen = raw.listen.config(raw.tls)?;
+        let roster = callers::roster(raw.callers, &listen)?;
+        let audit = raw.audit.config()?;
+        let limits = raw.limits.config(&audit)?;
         Ok(Self {
             store: StoreConfig {
                 policy_dir: raw.policy_dir,
@@ -268,10 +264,10 @@ impl Config {
                     .map(|(class, scopes)| (class, scopes.into_iter().map(Into::into).collect()))
                     .collect(),
             },
-            tcp: raw.listen.tcp,
-            unix,
-            metrics: raw.listen.metrics,
-            audit: raw.audit.config()?,
+            listen,
+            roster,
+            limits,
+            audit,
             permit: raw.permit.config()?,
             exports_diagnostics: raw.export.diagnostics,
             export: raw.export.config()?,
@@ -284,17 +280,6 @@ fn secret_line(text: &str) -> Option<usize> {
     let found = secret::find(text).into_iter().next()?;
     let before = text.get(..found.span.start)?;
     Some(before.matches('\n').count().saturating_add(1))
-}
-
-fn loopback(key: &'static str, address: Option<SocketAddr>) -> Result<(), ConfigError> {
-    match address.filter(|address| !address.ip().is_loopback()) {
-        None => Ok(()),
-        Some(address) => Err(ConfigError::OutOfBounds {
-            key,
-            value: address.to_string(),
-            bounds: "a loopback address, because the connection is not encrypted".into(),
-        }),
-    }
 }
 
 fn within(
@@ -351,8 +336,8 @@ mod tests {
             ),
             ("[listen]\ntcp = \"[::1]:1\"", "[listen]\ntcp = \"[::]:1\""),
             (
-                "[listen]\nmetrics = \"127.0.0.1:1\"",
-                "[listen]\nmetrics = \"192.0.2.1:1\"",
+                "[listen]\noperations = \"127.0.0.1:1\"",
+                "[listen]\noperations = \"192.0.2.1:1\"",
             ),
             (
                 "[export]\nendpoint = \"http://127.0.0.1:4317\"",
@@ -385,7 +370,11 @@ mod tests {
             ),
             ("patience", ["\"100ms\"", "\"1m\""], ["\"99ms\"", "\"61s\""]),
         ] {
-            let parse = |value: &str| Config::parse(&format!("[audit]\n{key} = {value}\n"));
+            let parse = |value: &str| {
+                Config::parse(&format!(
+                    "[audit]\n{key} = {value}\n[limits]\nrequest_time = \"2m\"\n"
+                ))
+            };
             assert!(good.map(parse).iter().all(Result::is_ok), "{key}");
             assert!(bad.map(parse).iter().all(Result::is_err), "{key}");
         }

@@ -5,10 +5,12 @@
 //! - [`key_file`]: files of keys
 //! - [`audit`]: the audit trail, kept by one writer
 //! - [`permit`]: the keys of permits, and what a permit states
+//! - [`limits`], [`caller`]: how much is taken at one time, and of whom
 //! - [`wire`]: messages ⇄ domain values
-//! - [`grpc`]: the services and their listeners
+//! - [`transport`]: listeners and connections
+//! - [`grpc`]: the services
 //! - [`export`]: the log as spans
-//! - [`operations`]: the metrics page
+//! - [`operations`]: metrics and the status page
 //! - [`report`]: findings, rendered for people and machines
 //! - [`command`]: what the command line does
 //!
@@ -17,14 +19,17 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod caller;
 pub mod clock;
 pub mod command;
 pub mod config;
 pub mod export;
 pub mod grpc;
 pub mod key_file;
+pub mod limits;
 pub mod operations;
 pub mod permit;
 pub mod report;
 pub mod store;
+pub mod transport;
 pub mod wire;

@@ -91,7 +91,7 @@ impl Settings {
     fn toml(&self, socket: &Path, audit_dir: &Path) -> String {
         format!(
             "policy_dir = {:?}\nrescan_interval = {:?}\nstaleness_max = {:?}\n\
-             [listen]\nunix = {:?}\ntcp = {:?}\nmetrics = {:?}\n\
+             [listen]\nunix = {:?}\ntcp = {:?}\noperations = {:?}\n\
              [audit]\ndir = {:?}\nfree_space_min_bytes = 65536\n{}\n",
             self.policy_dir,
             self.rescan_interval,

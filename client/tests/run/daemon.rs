@@ -36,7 +36,7 @@ impl RunningDaemon {
         let mut config = Config::parse(CONFIG).unwrap();
         config.store.policy_dir = policy_dir.to_owned();
         config.audit.dir = audit_dir.to_owned();
-        config.tcp = Some("127.0.0.1:0".parse().unwrap());
+        config.listen.tcp = Some("127.0.0.1:0".parse().unwrap());
         let runtime = runtime();
         let daemon = runtime.block_on(Daemon::start(config)).unwrap();
         let address = daemon.tcp_address().unwrap().to_string();

@@ -85,12 +85,12 @@ impl Daemon {
             // What a former receiver has not got yet is not deleted.
             export::hold_retention(&trail);
         }
-        let operations = serve_operations(config.metrics, registry).await?;
-        let listeners = Listeners::bind(&config).await?;
+        let operations = serve_operations(config.listen.operations, registry).await?;
+        let listeners = Listeners::bind(&config.listen).await?;
         let tcp_address = listeners.tcp_address();
         tracing::info!(
             tcp = tcp_address.map(tracing::field::display),
-            unix = config.unix.as_ref().map(|path| tracing::field::display(path.display())),
+            unix = config.listen.unix.as_ref().map(|path| tracing::field::display(path.display())),
             policy_dir = %config.store.policy_dir.display(),
             "listening"
         );

@@ -27,7 +27,7 @@ use tokio::{
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::{service::Routes, transport::Server};
 
-use crate::{audit::Trail, config::Config, permit::Keyring, store::Store};
+use crate::{audit::Trail, config::ListenConfig, permit::Keyring, store::Store};
 
 /// Largest request, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
@@ -93,7 +93,7 @@ impl Listeners {
     /// # Errors
     ///
     /// When an address is not to be had.
-    pub async fn bind(config: &Config) -> Result<Self, ServeError> {
+    pub async fn bind(config: &ListenConfig) -> Result<Self, ServeError> {
         let tcp = match config.tcp {
             None => None,
             Some(address) => {

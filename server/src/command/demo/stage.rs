@@ -162,6 +162,6 @@ fn config(directory: &Path) -> Result<Config, DemoError> {
     let mut config = Config::parse(EXAMPLE_CONFIG)?;
     config.store.policy_dir = directory.join(POLICY_FOLDER);
     config.audit.dir = directory.join(AUDIT_FOLDER);
-    config.tcp = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    config.listen.tcp = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     Ok(config)
 }

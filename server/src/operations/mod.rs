@@ -2,6 +2,8 @@
 //!
 //! Deliberately absent: anything that changes something, and any label that a caller could choose.
 
+pub mod metrics;
+
 use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, http::header, routing::get};

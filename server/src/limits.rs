@@ -1,0 +1,92 @@
+//! Limits: how much of everything that comes from outside is taken at one time.
+//!
+//! Deliberately absent: the limits of a message, which are the contract's (`crate::wire`), and of a
+//! document, which are the policy core's.
+
+use std::time::Duration;
+
+/// Largest request, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// Largest list of request headers, in bytes.
+pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// Most connections beyond [`Limits::connections`] that are still told so, and can ask for health.
+pub const TURNED_AWAY_MAX: usize = 64;
+/// How long such a connection is kept.
+pub const TURNED_AWAY_AGE_MAX: Duration = Duration::from_secs(2);
+/// When a refused call may be tried again.
+pub const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// The limits of a running daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most connections at one time, over every listener.
+    pub connections: usize,
+    /// Most connections at one time of one address or user id.
+    pub connections_per_peer: usize,
+    /// Most calls at one time on one connection, watches among them.
+    pub streams_per_connection: u32,
+    /// Most calls at one time that have no answer yet; watches and health are not among them.
+    pub in_flight: usize,
+    /// The same of one caller.
+    pub in_flight_per_caller: usize,
+    /// Most watches at one time.
+    pub watchers: usize,
+    /// The same of one caller.
+    pub watchers_per_caller: usize,
+    /// From the connection to the end of the TLS handshake, and from there to the first call.
+    pub handshake: Duration,
+    /// From the first byte of a call to its answer; a caller's own deadline may be shorter.
+    pub request_time: Duration,
+    /// How long a connection may be without any call.
+    pub idle: Duration,
+    /// How old a connection gets before it takes no new call.
+    pub connection_age: Duration,
+    /// How long open calls may take to end once the daemon stops.
+    pub drain: Duration,
+}
+
+/// A limit that a call or a connection can be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// [`Limits::connections`].
+    Connections,
+    /// [`Limits::connections_per_peer`].
+    ConnectionsPerPeer,
+    /// [`Limits::in_flight`].
+    InFlight,
+    /// [`Limits::in_flight_per_caller`].
+    InFlightPerCaller,
+    /// [`Limits::watchers`].
+    Watchers,
+    /// [`Limits::watchers_per_caller`].
+    WatchersPerCaller,
+    /// [`Limits::request_time`].
+    RequestTime,
+}
+
+impl Limit {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::Connections,
+        Self::ConnectionsPerPeer,
+        Self::InFlight,
+        Self::InFlightPerCaller,
+        Self::Watchers,
+        Self::WatchersPerCaller,
+        Self::RequestTime,
+    ];
+
+    /// Its key in the configuration, and its word in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::ConnectionsPerPeer => "connections_per_peer",
+            Self::InFlight => "in_flight",
+            Self::InFlightPerCaller => "in_flight_per_caller",
+            Self::Watchers => "watchers",
+            Self::WatchersPerCaller => "watchers_per_caller",
+            Self::RequestTime => "request_time",
+        }
+    }
+}

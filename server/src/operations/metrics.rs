@@ -1,0 +1,304 @@
+//! What is counted of calls, callers, connections and the policy in force.
+//!
+//! Every label is a word of a closed set. Deliberately absent: any label that a caller could choose; what
+//! the audit trail counts (`crate::audit::metrics`).
+
+use std::{sync::atomic::AtomicU64, time::Duration};
+
+use admit_policy::{Decision, Verdict, evidence};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use tonic::Code;
+
+use crate::{
+    caller::{RefusalCause, Rpc, Via},
+    limits::Limit,
+    transport::HandshakeDefect,
+};
+
+/// Upper bounds of the buckets of an answer's latency, in seconds.
+const ANSWER_BUCKETS: [f64; 14] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 2.0,
+    10.0,
+];
+
+/// The word of a verdict without any objection.
+const NO_CODE: &str = "none";
+
+/// A label that has a closed set of words.
+type Word = (&'static str, &'static str);
+type Counters<const LABELS: usize> = Family<[Word; LABELS], Counter>;
+
+/// The metrics of a running daemon.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    decisions: Counters<2>,
+    evidence: Counters<2>,
+    answers: Counters<2>,
+    answer_seconds: Family<[Word; 1], Histogram>,
+    refused: Counters<2>,
+    overloaded: Counters<1>,
+    handshakes_failed: Counters<1>,
+    /// Open connections.
+    connections: Family<[Word; 1], Gauge>,
+    /// Calls that have no answer yet.
+    pub in_flight: Gauge,
+    /// Open watches of the policy.
+    pub watchers: Gauge,
+    /// Whether a real launch could be answered: 1 or 0.
+    pub serving: Gauge,
+    /// How long ago the policy in force was last found to be what is on the disk.
+    pub policy_age_seconds: Gauge<f64, AtomicU64>,
+    /// The findings of the policy in force.
+    pub policy_findings: Gauge,
+    /// The pairs that the policy in force admits now.
+    pub policy_admitted_pairs: Gauge,
+    /// From now to the next expiry of an admission; not a number without one.
+    pub policy_next_expiry_seconds: Gauge<f64, AtomicU64>,
+    /// From now to the end of the server's certificate; not a number without TLS.
+    pub certificate_expiry_seconds: Gauge<f64, AtomicU64>,
+    /// Certificates and keys that could not be read again; the former ones are in use.
+    pub reload_failures: Counter,
+}
+
+impl Metrics {
+    /// New metrics, registered in `registry`.
+    #[must_use]
+    #[expect(clippy::too_many_lines, reason = "a table: one row for each metric")]
+    pub fn register(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("admit");
+        let metrics = Self {
+            decisions: Family::default(),
+            evidence: Family::default(),
+            answers: Family::default(),
+            answer_seconds: Family::new_with_constructor(|| Histogram::new(ANSWER_BUCKETS)),
+            refused: Family::default(),
+            overloaded: Family::default(),
+            handshakes_failed: Family::default(),
+            connections: Family::default(),
+            in_flight: Gauge::default(),
+            watchers: Gauge::default(),
+            serving: Gauge::default(),
+            policy_age_seconds: Gauge::default(),
+            policy_findings: Gauge::default(),
+            policy_admitted_pairs: Gauge::default(),
+            policy_next_expiry_seconds: Gauge::default(),
+            certificate_expiry_seconds: Gauge::default(),
+            reload_failures: Counter::default(),
+        };
+        registry.register(
+            "decisions",
+            "Answers to launches, by verdict and primary code",
+            metrics.decisions.clone(),
+        );
+        registry.register(
+            "evidence_verdicts",
+            "Verdicts on evidence, by verdict and primary code",
+            metrics.evidence.clone(),
+        );
+        registry.register(
+            "answers",
+            "Ended calls, by RPC and gRPC code",
+            metrics.answers.clone(),
+        );
+        registry.register_with_unit(
+            "answer",
+            "From the first byte of a call to its answer, by RPC",
+            Unit::Seconds,
+            metrics.answer_seconds.clone(),
+        );
+        registry.register(
+            "callers_refused",
+            "Calls that the caller may not make, by cause and kind of connection",
+            metrics.refused.clone(),
+        );
+        registry.register(
+            "overloaded",
+            "Calls and connections that were over a limit, by limit",
+            metrics.overloaded.clone(),
+        );
+        registry.register(
+            "handshakes_failed",
+            "TLS handshakes that failed, by defect",
+            metrics.handshakes_failed.clone(),
+        );
+        registry.register(
+            "connections",
+            "Open connections, by kind",
+            metrics.connections.clone(),
+        );
+        registry.register(
+            "in_flight",
+            "Calls that have no answer yet",
+            metrics.in_flight.clone(),
+        );
+        registry.register(
+            "watchers",
+            "Open watches of the policy",
+            metrics.watchers.clone(),
+        );
+        registry.register(
+            "serving",
+            "Whether a real launch could be answered",
+            metrics.serving.clone(),
+        );
+        registry.register_with_unit(
+            "policy_age",
+            "Time since the policy in force was last found to be what is on the disk",
+            Unit::Seconds,
+            metrics.policy_age_seconds.clone(),
+        );
+        registry.register(
+            "policy_findings",
+            "Findings of the policy in force",
+            metrics.policy_findings.clone(),
+        );
+        registry.register(
+            "policy_admitted_pairs",
+            "Pairs that the policy in force admits now",
+            metrics.policy_admitted_pairs.clone(),
+        );
+        registry.register_with_unit(
+            "policy_next_expiry",
+            "Time until the next admission expires; NaN without one",
+            Unit::Seconds,
+            metrics.policy_next_expiry_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "certificate_expiry",
+            "Time until the server's certificate expires; NaN without TLS",
+            Unit::Seconds,
+            metrics.certificate_expiry_seconds.clone(),
+        );
+        registry.register(
+            "reload_failures",
+            "Certificates, keys or configurations that could not be read again; the former ones are in use",
+            metrics.reload_failures.clone(),
+        );
+        metrics.policy_next_expiry_seconds.set(f64::NAN);
+        metrics.certificate_expiry_seconds.set(f64::NAN);
+        metrics.start_at_zero();
+        metrics
+    }
+
+    /// A counter that nobody has counted yet is there all the same, so that the first event is an increase.
+    fn start_at_zero(&self) {
+        for via in Via::ALL {
+            drop(self.connections.get_or_create(&[("via", via.as_str())]));
+            for cause in RefusalCause::ALL {
+                self.refused_counter(cause, via);
+            }
+        }
+        for limit in Limit::ALL {
+            drop(self.overloaded.get_or_create(&[("limit", limit.as_str())]));
+        }
+        for defect in HandshakeDefect::ALL {
+            drop(
+                self.handshakes_failed
+                    .get_or_create(&[("defect", defect.as_str())]),
+            );
+        }
+        drop(
+            self.decisions
+                .get_or_create(&[("verdict", "allow"), ("primary", NO_CODE)]),
+        );
+        for rpc in Rpc::ALL {
+            drop(self.answer_seconds.get_or_create(&[("rpc", rpc.as_str())]));
+        }
+    }
+
+    /// One launch was answered.
+    pub fn decided(&self, decision: &Decision) {
+        let words = match &decision.verdict {
+            Verdict::Allow => ("allow", NO_CODE),
+            Verdict::Deny(reasons) => {
+                let primary = reasons.first().map(|reason| reason.code.as_str());
+                ("deny", primary.unwrap_or(NO_CODE))
+            }
+        };
+        count(
+            &self.decisions,
+            [("verdict", words.0), ("primary", words.1)],
+        );
+    }
+
+    /// The evidence of one run was judged; `primary` is the first objection, if there was one.
+    pub fn judged(&self, primary: Option<evidence::EvidenceCode>) {
+        let words = match primary {
+            None => ("accepted", NO_CODE),
+            Some(code) => ("rejected", code.as_str()),
+        };
+        count(&self.evidence, [("verdict", words.0), ("primary", words.1)]);
+    }
+
+    /// One call ended.
+    pub fn answered(&self, rpc: Rpc, code: Code, elapsed: Duration) {
+        let rpc = ("rpc", rpc.as_str());
+        count(&self.answers, [rpc, ("code", code_word(code))]);
+        self.answer_seconds
+            .get_or_create(&[rpc])
+            .observe(elapsed.as_secs_f64());
+    }
+
+    /// One call was refused because of who made it.
+    pub fn refused(&self, cause: RefusalCause, via: Via) {
+        self.refused_counter(cause, via).inc();
+    }
+
+    /// One call or connection was over a limit.
+    pub fn overloaded(&self, limit: Limit) {
+        count(&self.overloaded, [("limit", limit.as_str())]);
+    }
+
+    /// One TLS handshake failed.
+    pub fn handshake_failed(&self, defect: HandshakeDefect) {
+        count(&self.handshakes_failed, [("defect", defect.as_str())]);
+    }
+
+    /// The gauge of open connections of this kind.
+    #[must_use]
+    pub fn connections(&self, via: Via) -> Gauge {
+        self.connections
+            .get_or_create(&[("via", via.as_str())])
+            .clone()
+    }
+
+    fn refused_counter(&self, cause: RefusalCause, via: Via) -> Counter {
+        self.refused
+            .get_or_create(&[("cause", cause.as_str()), ("via", via.as_str())])
+            .clone()
+    }
+}
+
+fn count<const LABELS: usize>(counters: &Counters<LABELS>, words: [Word; LABELS])
+where
+    [Word; LABELS]: EncodeLabelSet,
+{
+    counters.get_or_create(&words).inc();
+}
+
+/// A gRPC code as the protocol writes it.
+fn code_word(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
