@@ -123,7 +123,11 @@ async fn watches_are_bounded_and_a_place_becomes_free_again() {
     /// Below what one connection may carry at a time.
     const PER_CONNECTION: usize = 128;
     let policy = policy();
-    let daemon = Daemon::start(&Settings::new(policy.path())).await;
+    let daemon = Daemon::start(&Settings {
+        more_audit: format!("[limits]\nwatchers_per_caller = {WATCHERS_MAX}\n"),
+        ..Settings::new(policy.path())
+    })
+    .await;
     let mut watches = Vec::new();
     while watches.len() < WATCHERS_MAX {
         let mut client = Client::new(channel(daemon.socket()).await.unwrap());
@@ -137,7 +141,7 @@ async fn watches_are_bounded_and_a_place_becomes_free_again() {
             panic!("one watch more than there are places");
         };
         let said = (refused.code(), reason(&refused));
-        assert_eq!(said, (Code::ResourceExhausted, "TOO_MANY_WATCHERS".into()));
+        assert_eq!(said, (Code::ResourceExhausted, "OVERLOADED".into()));
     }
     // A full house does not keep anybody from asking, and everybody in it is told of a change.
     assert!(allows(&mut client).await);

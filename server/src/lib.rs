@@ -2,7 +2,7 @@
 //!
 //! - [`config`]: the one configuration file
 //! - [`store`]: the policy in force, kept by one writer
-//! - [`key_file`]: files of keys
+//! - [`key_file`], [`files`]: files of keys; how many files there can be
 //! - [`audit`]: the audit trail, kept by one writer
 //! - [`permit`]: the keys of permits, and what a permit states
 //! - [`limits`], [`caller`]: how much is taken at one time, and of whom
@@ -24,6 +24,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod export;
+pub mod files;
 pub mod grpc;
 pub mod key_file;
 pub mod limits;

@@ -164,7 +164,7 @@ async fn a_wrong_configuration_is_refused_and_its_line_shown() {
         ),
         (
             "[listen]\ntcp = \"\"\n",
-            &["`listen.tcp` and `listen.unix` are both empty"],
+            &["`listen.tcp`, `listen.unix` and `listen.tls` are all empty"],
         ),
         (
             "[listen]\ntcp = \"0.0.0.0:0\"\n",

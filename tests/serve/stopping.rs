@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long the daemon waits for open calls when it stops.
-const DRAIN_MAX: Duration = Duration::from_secs(2);
+const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How long it may take to stop when nothing is open that anybody waits for.
 const STOP_MAX: Duration = Duration::from_secs(5);
 

@@ -11,12 +11,15 @@ use tokio::{
 
 use crate::{
     audit::{Trail, metrics::TrailMetrics, recovery::OpenError, writer::TrailWriter},
+    caller::Roster,
     config::Config,
     export::{self, ExportError, Exporter},
-    grpc::{self, Listeners, ServeError},
-    operations::Operations,
+    files::{self, FilesFault},
+    grpc::{self, Parts, ServeError},
+    operations::{Operations, metrics::Metrics},
     permit::{DirectoryError, Keyring, KeyringFollower},
     store::{Store, Writer},
+    transport::{ListenError, Listeners},
 };
 
 /// Why the daemon does not run.
@@ -28,6 +31,12 @@ pub enum StartError {
     /// The services cannot be served.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The limits need more files than there can be.
+    #[error(transparent)]
+    Files(#[from] FilesFault),
     /// The audit log cannot be opened.
     #[error("nothing could be recorded, and so nothing is served")]
     Audit(#[from] OpenError),
@@ -54,6 +63,8 @@ pub struct Daemon {
     stop: channel::Sender<bool>,
     serving: JoinHandle<Result<(), ServeError>>,
     operations: Option<JoinHandle<io::Result<()>>>,
+    /// Who may call stays as it is as long as this lives.
+    _roster: channel::Sender<Arc<Roster>>,
     /// Permit keys are rotated as long as this lives.
     _keys: KeyringFollower,
     /// The policy is read as long as this lives.
@@ -72,9 +83,11 @@ impl Daemon {
     /// When an address, a thread or a service is not to be had.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let mut registry = Registry::default();
-        let metrics = TrailMetrics::register(&mut registry);
+        let trail_metrics = TrailMetrics::register(&mut registry);
+        let metrics = Metrics::register(&mut registry);
+        files::allow(&config.limits)?;
         // The log is opened before anything listens: who sees the daemon listen can be answered.
-        let (trail, trail_writer) = Trail::open(config.audit.clone(), metrics)?;
+        let (trail, trail_writer) = Trail::open(config.audit.clone(), trail_metrics)?;
         let (keyring, keys) = Keyring::open(&config.permit, &config.audit.dir)?;
         let exporter = config
             .export
@@ -88,8 +101,11 @@ impl Daemon {
         let operations = serve_operations(config.listen.operations, registry).await?;
         let listeners = Listeners::bind(&config.listen).await?;
         let tcp_address = listeners.tcp_address();
+        let (roster, roster_now) = channel::channel(Arc::new(config.roster));
         tracing::info!(
             tcp = tcp_address.map(tracing::field::display),
+            tls = listeners.tls_address().map(tracing::field::display),
+            health = listeners.health_address().map(tracing::field::display),
             unix = config.listen.unix.as_ref().map(|path| tracing::field::display(path.display())),
             policy_dir = %config.store.policy_dir.display(),
             "listening"
@@ -97,10 +113,19 @@ impl Daemon {
         let names_key = trail.names_key().clone();
         let (store, writer) = Store::open(config.store, config.terms, names_key)?;
         let (stop, stopping) = channel::channel(false);
+        let parts = Parts {
+            store,
+            trail,
+            keyring,
+            roster: roster_now,
+            limits: config.limits,
+            metrics,
+        };
         Ok(Self {
             tcp_address,
             stop,
-            serving: tokio::spawn(grpc::serve(listeners, store, trail, keyring, stopping)),
+            serving: tokio::spawn(grpc::serve(listeners, None, parts, stopping)),
+            _roster: roster,
             operations,
             _keys: keys,
             _writer: writer,

@@ -10,7 +10,7 @@ use admit_proto::v1::{
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::failure;
+use super::{failure, screen::Asker};
 use crate::{
     audit::{
         Trail,
@@ -19,9 +19,14 @@ use crate::{
         record::{Entry, Trace},
     },
     clock,
+    operations::metrics::Metrics,
     permit::{Keyring, claims::claims, verified},
     store::Store,
-    wire::{answer, evidence, request::launch, trace::trace},
+    wire::{
+        answer, evidence,
+        request::{self, launch},
+        trace::trace,
+    },
 };
 
 /// Answers launches from the policy in force.
@@ -29,17 +34,19 @@ pub(super) struct Admission {
     store: Store,
     trail: Trail,
     keyring: Keyring,
+    metrics: Metrics,
     /// The names that stand in the log in clear while no policy has been read.
     names_unread: Names,
 }
 
 impl Admission {
-    pub(super) fn new(store: Store, trail: Trail, keyring: Keyring) -> Self {
+    pub(super) fn new(store: Store, trail: Trail, keyring: Keyring, metrics: Metrics) -> Self {
         let names_unread = Names::of(None, trail.names_key().clone());
         Self {
             store,
             trail,
             keyring,
+            metrics,
             names_unread,
         }
     }
@@ -53,7 +60,10 @@ impl AdmissionService for Admission {
     ) -> Result<Response<AdmitResponse>, Status> {
         let since = Instant::now();
         let trace = trace(request.metadata());
+        let asker = Asker::of(request.extensions())?;
         let request = request.into_inner();
+        asker.may_ask_for(request::lane(request.lane()))?;
+        asker.may_speak_for(&request.host)?;
         let dry_run = request.dry_run;
         let launch = launch(request).map_err(|violations| failure::request_invalid(&violations))?;
         let asked = Asked {
@@ -71,6 +81,7 @@ impl AdmissionService for Admission {
             let is_overtaken = answer.policy != self.policy() && answer.is_allowed();
             if !is_overtaken {
                 let permit = self.permit(&asked, &answer)?;
+                self.metrics.decided(&answer.decision);
                 return Ok(Response::new(answer::response(answer, permit)));
             }
         }
@@ -82,9 +93,13 @@ impl AdmissionService for Admission {
     ) -> Result<Response<CheckEvidenceResponse>, Status> {
         let since = Instant::now();
         let trace = trace(request.metadata());
-        let handed = evidence::handed(request.into_inner())
+        let asker = Asker::of(request.extensions())?;
+        let request = request.into_inner();
+        asker.may_speak_for(&request.host)?;
+        let handed = evidence::handed(request)
             .map_err(|violations| failure::request_invalid(&violations))?;
         let judged = self.judge_and_record(handed, trace, since).await?;
+        self.metrics.judged(&judged.verdict);
         Ok(Response::new(evidence::response(judged)))
     }
 }

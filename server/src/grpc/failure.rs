@@ -8,7 +8,10 @@ use std::collections::HashMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::wire::request::Violation;
+use crate::{
+    limits::{Limit, RETRY_AFTER},
+    wire::request::Violation,
+};
 
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "admit.v1";
@@ -64,12 +67,56 @@ pub(super) fn permit_unavailable() -> Status {
     )
 }
 
-/// All places for watchers are taken.
-pub(super) fn too_many_watchers() -> Status {
-    let message = "too many watches are open";
+/// The caller may not do this. It is not told why: the operator's log and audit trail say it.
+pub(super) fn caller_not_allowed() -> Status {
+    let message = "the caller is not allowed to do this";
     failure(
-        Code::ResourceExhausted,
-        "TOO_MANY_WATCHERS",
+        Code::PermissionDenied,
+        "CALLER_NOT_ALLOWED",
+        message,
+        ErrorDetails::new(),
+    )
+}
+
+/// A limit is reached; the call may be made again a little later, or to another server.
+pub(super) fn overloaded(limit: Limit) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_retry_info(Some(RETRY_AFTER));
+    let message = format!(
+        "the limit `{}` of the server is reached; try again later, or another server",
+        limit.as_str()
+    );
+    failure(Code::ResourceExhausted, "OVERLOADED", &message, details)
+}
+
+/// The answer was not ready in time.
+pub(super) fn deadline_exceeded() -> Status {
+    let message = "the answer was not ready in time, and so is not given";
+    failure(
+        Code::DeadlineExceeded,
+        "DEADLINE_EXCEEDED",
+        message,
+        ErrorDetails::new(),
+    )
+}
+
+/// The listener answers for health alone.
+pub(super) fn health_alone() -> Status {
+    let message = "this address answers for health alone";
+    failure(
+        Code::Unimplemented,
+        "HEALTH_ALONE",
+        message,
+        ErrorDetails::new(),
+    )
+}
+
+/// The connection takes no new call, and its watches end.
+pub(super) fn connection_closing() -> Status {
+    let message = "the connection is closing; call again on a new one";
+    failure(
+        Code::Unavailable,
+        "CONNECTION_CLOSING",
         message,
         ErrorDetails::new(),
     )

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::sync::watch as channel;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{Stop, stopped};
 use crate::{
     audit::{Trail, TrailState},
     store::Store,
+    transport::{Stop, stopped},
 };
 
 /// The services that health is reported for; the empty name stands for the whole daemon.

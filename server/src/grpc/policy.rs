@@ -7,23 +7,26 @@ use admit_proto::v1::{
     WatchPolicyRequest, WatchPolicyResponse, policy_service_server::PolicyService,
     watch_policy_response::Event,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
-use super::{Stop, failure, stopped};
+use super::{
+    failure,
+    screen::{Asker, CallPlace, Counted},
+};
 use crate::{
     clock,
+    operations::metrics::Metrics,
     permit::Keyring,
     store::{Loaded, Store},
+    transport::{Stop, stopped},
     wire::{
         policy::{pair_changed, policy, policy_changed},
         request::{FollowedPair, followed_pair},
     },
 };
 
-/// Most watches at one time.
-const WATCHERS_MAX: usize = 1024;
 /// Events that wait for a slow reader; beyond them, its watch skips to the latest state.
 const EVENTS_WAITING_MAX: usize = 4;
 /// How often a followed pair is looked at without any change of the policy: it expires in silence.
@@ -33,17 +36,17 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 pub(super) struct PolicyView {
     store: Store,
     keyring: Keyring,
+    metrics: Metrics,
     stop: Stop,
-    places: Arc<Semaphore>,
 }
 
 impl PolicyView {
-    pub(super) fn new(store: Store, keyring: Keyring, stop: Stop) -> Self {
+    pub(super) fn new(store: Store, keyring: Keyring, metrics: Metrics, stop: Stop) -> Self {
         Self {
             store,
             keyring,
+            metrics,
             stop,
-            places: Arc::new(Semaphore::new(WATCHERS_MAX)),
         }
     }
 }
@@ -80,19 +83,20 @@ impl PolicyService for PolicyView {
         &self,
         request: Request<WatchPolicyRequest>,
     ) -> Result<Response<Self::WatchPolicyStream>, Status> {
+        let asker = Asker::of(request.extensions())?;
+        let place = asker.watch_place()?;
         let pair = followed_pair(request.into_inner())
             .map_err(|violations| failure::request_invalid(&violations))?;
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| failure::too_many_watchers())?;
         let (events, stream) = mpsc::channel(EVENTS_WAITING_MAX);
         let watch = Watch {
             store: self.store.clone(),
             stop: self.stop.clone(),
+            asker,
             pair,
             told_policy: None,
             told_pair: None,
             _place: place,
+            _counted: Counted::new(self.metrics.watchers.clone()),
         };
         tokio::spawn(watch.run(events));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
@@ -103,19 +107,31 @@ impl PolicyService for PolicyView {
 struct Watch {
     store: Store,
     stop: Stop,
+    asker: Asker,
     pair: Option<FollowedPair>,
     /// The snapshot that was last told of; the inner `None` stands for "none has been read".
     told_policy: Option<Option<Arc<Loaded>>>,
     told_pair: Option<PairChanged>,
-    _place: OwnedSemaphorePermit,
+    _place: Arc<CallPlace>,
+    _counted: Counted,
 }
 
 impl Watch {
     async fn run(mut self, events: Events) {
+        let mut asker = self.asker.clone();
+        let mut is_closing = false;
         loop {
             if *self.stop.borrow() {
                 // The reader may be gone already.
                 let _ = events.send(Err(failure::shutting_down())).await;
+                return;
+            }
+            if is_closing {
+                let _ = events.send(Err(failure::connection_closing())).await;
+                return;
+            }
+            if let Err(refused) = self.asker.may_go_on() {
+                let _ = events.send(Err(refused)).await;
                 return;
             }
             for event in self.news() {
@@ -130,6 +146,8 @@ impl Watch {
                     return;
                 },
                 () = stopped(self.stop.clone()) => {}
+                () = self.asker.closing() => is_closing = true,
+                () = asker.roster_changed() => {}
                 () = events.closed() => return,
                 () = tokio::time::sleep(LOOK_INTERVAL), if self.pair.is_some() => {}
             }

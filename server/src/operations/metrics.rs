@@ -5,7 +5,7 @@
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
-use admit_policy::{Decision, Verdict, evidence};
+use admit_policy::{Decision, EvidenceVerdict, Verdict};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -225,11 +225,14 @@ impl Metrics {
         );
     }
 
-    /// The evidence of one run was judged; `primary` is the first objection, if there was one.
-    pub fn judged(&self, primary: Option<evidence::EvidenceCode>) {
-        let words = match primary {
-            None => ("accepted", NO_CODE),
-            Some(code) => ("rejected", code.as_str()),
+    /// The evidence of one run was judged.
+    pub fn judged(&self, verdict: &EvidenceVerdict) {
+        let words = match verdict {
+            EvidenceVerdict::Accepted => ("accepted", NO_CODE),
+            EvidenceVerdict::Rejected(reasons) => {
+                let primary = reasons.first().map(|reason| reason.code.as_str());
+                ("rejected", primary.unwrap_or(NO_CODE))
+            }
         };
         count(&self.evidence, [("verdict", words.0), ("primary", words.1)]);
     }

@@ -1,7 +1,15 @@
 //! Transport: listeners and connections, each within its limits.
 //!
-//! Deliberately absent: what is served on a connection (`crate::grpc`).
+//! In reading order: [`listeners`], [`accept`], [`tls`], [`connection`]. Deliberately absent: what is
+//! served on a connection (`crate::grpc`), and who may call what (`crate::caller`).
 
+pub mod accept;
+pub mod connection;
 mod defect;
+pub mod listeners;
+pub mod tls;
 
+pub use accept::{Stop, stopped};
+pub use connection::{Connected, Scope};
 pub use defect::HandshakeDefect;
+pub use listeners::{ListenError, Listeners};

@@ -3,6 +3,7 @@
 //! Deliberately absent: any decision. A value set that the wire left open becomes "not stated".
 
 pub mod answer;
+pub mod deadline;
 pub mod evidence;
 pub mod policy;
 pub mod request;

@@ -208,7 +208,9 @@ impl Bounds {
     }
 }
 
-fn lane(lane: v1::Lane) -> Lane {
+/// The lane that a request states.
+#[must_use]
+pub fn lane(lane: v1::Lane) -> Lane {
     match lane {
         v1::Lane::Unspecified => Lane::Unspecified,
         v1::Lane::Fake => Lane::Fake,

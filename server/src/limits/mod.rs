@@ -3,7 +3,11 @@
 //! Deliberately absent: the limits of a message, which are the contract's (`crate::wire`), and of a
 //! document, which are the policy core's.
 
+mod quota;
+
 use std::time::Duration;
+
+pub use quota::{Full, Place, Quota};
 
 /// Largest request, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
@@ -13,6 +17,10 @@ pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
 pub const TURNED_AWAY_MAX: usize = 64;
 /// How long such a connection is kept.
 pub const TURNED_AWAY_AGE_MAX: Duration = Duration::from_secs(2);
+/// Most connections to the listener that answers for health alone.
+pub const HEALTH_CONNECTIONS_MAX: usize = 64;
+/// Files that the daemon needs besides connections: its log, its policy, its listeners, its receiver.
+pub const OTHER_FILES_MAX: usize = 128;
 /// When a refused call may be tried again.
 pub const RETRY_AFTER: Duration = Duration::from_millis(250);
 
@@ -43,6 +51,17 @@ pub struct Limits {
     pub connection_age: Duration,
     /// How long open calls may take to end once the daemon stops.
     pub drain: Duration,
+}
+
+impl Limits {
+    /// How many file descriptors the daemon may need at one time.
+    #[must_use]
+    pub fn files(&self) -> usize {
+        self.connections
+            .saturating_add(TURNED_AWAY_MAX)
+            .saturating_add(HEALTH_CONNECTIONS_MAX)
+            .saturating_add(OTHER_FILES_MAX)
+    }
 }
 
 /// A limit that a call or a connection can be over.

@@ -1,0 +1,282 @@
+//! One connection: HTTP/2 within its limits, from the first byte to its orderly end.
+//!
+//! Deliberately absent: who may call what, and what is answered; both are the service's.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use http_body_util::BodyExt as _;
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch as channel,
+    time::{Instant, sleep_until},
+};
+use tonic::{
+    body::Body,
+    codegen::http::{Request, Response},
+};
+
+use crate::{
+    caller::Peer,
+    limits::{HEADER_BYTES_MAX, Limit, Limits, TURNED_AWAY_AGE_MAX},
+};
+
+/// How often a silent connection is asked whether it lives, and how long it may take to say so.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a connection may send before somebody reads it, in bytes; a stream of it likewise.
+const WINDOW_BYTES: u32 = 256 * 1024;
+/// What may wait to be sent on one stream, in bytes.
+const SEND_BYTES_MAX: usize = 64 * 1024;
+/// Streams that the peer has reset and nobody has looked at yet; beyond them the connection ends.
+const RESETS_PENDING_MAX: usize = 20;
+/// Streams that were reset because the peer broke a rule; beyond them the connection ends.
+const RESETS_OWN_MAX: usize = 64;
+/// How long the last answers of a closing connection may take on their way.
+const FLUSH_MAX: Duration = Duration::from_millis(250);
+/// How often it is looked at whether the client's certificate still holds.
+const CREDENTIAL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is served on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    Everything,
+    /// Health alone: the listener is for nothing else.
+    HealthAlone,
+    /// Health alone, and for a moment: there are too many connections.
+    TurnedAway(Limit),
+}
+
+/// A connection, as the calls on it see it.
+#[derive(Debug)]
+pub struct Connected {
+    /// The other end.
+    pub peer: Peer,
+    /// What is served.
+    pub scope: Scope,
+    /// Whether the peer's certificate has ceased to hold.
+    credential_ended: AtomicBool,
+    calls: channel::Sender<Calls>,
+    closing: channel::Sender<bool>,
+}
+
+/// Marks the answer of a stream that has no end of its own: a connection that closes does not wait for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Endless;
+
+/// The calls on a connection.
+#[derive(Clone, Copy, Debug)]
+struct Calls {
+    open: usize,
+    /// Those of them that are waited for when the connection closes.
+    awaited: usize,
+    /// Whether there was any.
+    any: bool,
+    /// When the last one ended, or the connection began.
+    since: Instant,
+}
+
+impl Connected {
+    /// A connection without any call.
+    #[must_use]
+    pub fn new(peer: Peer, scope: Scope) -> Self {
+        let calls = Calls {
+            open: 0,
+            awaited: 0,
+            any: false,
+            since: Instant::now(),
+        };
+        Self {
+            peer,
+            scope,
+            credential_ended: AtomicBool::new(false),
+            calls: channel::Sender::new(calls),
+            closing: channel::Sender::new(false),
+        }
+    }
+
+    /// Whether the peer's certificate still holds; true for a peer without one.
+    #[must_use]
+    pub fn is_credential_valid(&self) -> bool {
+        !self.credential_ended.load(Ordering::Acquire)
+    }
+
+    /// Ends when the connection takes no new call: what has no end of its own has to end.
+    pub async fn closing(&self) {
+        // An error cannot be: the sender is this connection's own.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
+    }
+
+    /// Counts a call for as long as the result lives.
+    fn call(self: &Arc<Self>) -> OpenCall {
+        self.calls.send_modify(|calls| {
+            calls.open = calls.open.saturating_add(1);
+            calls.awaited = calls.awaited.saturating_add(1);
+            calls.any = true;
+        });
+        OpenCall {
+            connection: Arc::clone(self),
+            is_awaited: true,
+        }
+    }
+
+    /// Ends when there is no call that is waited for.
+    async fn quiet(&self) {
+        let mut follow = self.calls.subscribe();
+        // An error cannot be: the sender is this connection's own.
+        let _ = follow.wait_for(|calls| calls.awaited == 0).await;
+    }
+
+    /// Ends when the connection has been without a call for too long.
+    async fn idle(&self, limits: &Limits) {
+        let mut follow = self.calls.subscribe();
+        loop {
+            let calls = *follow.borrow_and_update();
+            let patience = if calls.any {
+                limits.idle
+            } else {
+                limits.handshake
+            };
+            let is_idle = async {
+                if calls.open > 0 {
+                    std::future::pending::<()>().await;
+                }
+                sleep_until(calls.since + patience).await;
+            };
+            tokio::select! {
+                () = is_idle => return,
+                changed = follow.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}
+
+/// One call that has not ended.
+struct OpenCall {
+    connection: Arc<Connected>,
+    is_awaited: bool,
+}
+
+impl OpenCall {
+    fn is_endless(&mut self) {
+        if std::mem::take(&mut self.is_awaited) {
+            self.connection
+                .calls
+                .send_modify(|calls| calls.awaited = calls.awaited.saturating_sub(1));
+        }
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.is_endless();
+        self.connection.calls.send_modify(|calls| {
+            calls.open = calls.open.saturating_sub(1);
+            calls.since = Instant::now();
+        });
+    }
+}
+
+/// What answers the calls of every connection.
+pub trait Service: Clone + Send + Sync + 'static {
+    /// Answers one call.
+    fn call(
+        &self,
+        connected: &Arc<Connected>,
+        request: Request<Body>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Serves one connection to its end: the peer's, its age's, or that of `stop`. What is still open
+/// [`Limits::drain`] after that is cut off.
+pub async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    connected: Arc<Connected>,
+    is_credential_valid: impl Fn() -> bool,
+    service: impl Service,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
+    let calls = Arc::clone(&connected);
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let (service, connected) = (service.clone(), Arc::clone(&calls));
+        async move {
+            let mut call = connected.call();
+            let response = service.call(&connected, request.map(Body::new)).await;
+            if response.extensions().get::<Endless>().is_some() {
+                call.is_endless();
+            }
+            // The call has ended when its answer was sent.
+            Ok::<_, Infallible>(response.map(|body| {
+                body.map_frame(move |frame| {
+                    let _ = &call;
+                    frame
+                })
+            }))
+        }
+    });
+    let mut connection =
+        pin!(http2_builder(&limits).serve_connection(TokioIo::new(stream), answer));
+    let end = async {
+        let age = match connected.scope {
+            Scope::Everything | Scope::HealthAlone => limits.connection_age,
+            Scope::TurnedAway(_) => TURNED_AWAY_AGE_MAX.min(limits.connection_age),
+        };
+        tokio::select! {
+            () = stop => {}
+            () = connected.idle(&limits) => {}
+            () = tokio::time::sleep(age) => {}
+            () = ended(is_credential_valid) => connected.credential_ended.store(true, Ordering::Release),
+        }
+    };
+    tokio::select! {
+        // How it ended is the peer's affair.
+        _ = connection.as_mut() => return,
+        () = end => {}
+    }
+    connected.closing.send_replace(true);
+    connection.as_mut().graceful_shutdown();
+    // Whoever does not end by then is cut off; so is whoever has nothing more to get.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = async {
+            connected.quiet().await;
+            tokio::time::sleep(FLUSH_MAX).await;
+        } => {}
+        () = tokio::time::sleep(limits.drain) => {}
+    }
+}
+
+/// Ends when the peer's certificate does not hold any more.
+async fn ended(is_credential_valid: impl Fn() -> bool) {
+    while is_credential_valid() {
+        tokio::time::sleep(CREDENTIAL_INTERVAL).await;
+    }
+}
+
+fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .max_concurrent_streams(limits.streams_per_connection)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_send_buf_size(SEND_BYTES_MAX)
+        .max_pending_accept_reset_streams(RESETS_PENDING_MAX)
+        .max_local_error_reset_streams(RESETS_OWN_MAX);
+    builder
+}
