@@ -42,7 +42,8 @@ const SEND_BYTES_MAX: usize = 64 * 1024;
 const RESETS_PENDING_MAX: usize = 20;
 /// Streams that were reset because the peer broke a rule; beyond them the connection ends.
 const RESETS_OWN_MAX: usize = 64;
-/// How long the last answers of a closing connection may take on their way.
+/// How long the last answers of a closing connection may take on their way, and a call that set out
+/// before its end was known may take to come.
 const FLUSH_MAX: Duration = Duration::from_millis(250);
 /// How often it is looked at whether the client's certificate still holds.
 const CREDENTIAL_INTERVAL: Duration = Duration::from_secs(1);
@@ -131,11 +132,19 @@ impl Connected {
         }
     }
 
-    /// Ends when there is no call that is waited for.
+    /// Ends when there has been no call that is waited for throughout [`FLUSH_MAX`].
     async fn quiet(&self) {
         let mut follow = self.calls.subscribe();
-        // An error cannot be: the sender is this connection's own.
-        let _ = follow.wait_for(|calls| calls.awaited == 0).await;
+        loop {
+            // Errors cannot be: the sender is this connection's own.
+            let _ = follow.wait_for(|calls| calls.awaited == 0).await;
+            if tokio::time::timeout(FLUSH_MAX, follow.changed())
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
     }
 
     /// Ends when the connection has been without a call for too long.
@@ -250,10 +259,7 @@ pub async fn serve(
     // Whoever does not end by then is cut off; so is whoever has nothing more to get.
     tokio::select! {
         _ = connection.as_mut() => {}
-        () = async {
-            connected.quiet().await;
-            tokio::time::sleep(FLUSH_MAX).await;
-        } => {}
+        () = connected.quiet() => {}
         () = tokio::time::sleep(limits.drain) => {}
     }
 }
