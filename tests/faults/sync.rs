@@ -18,7 +18,7 @@ use crate::{
 /// The patience of the daemon where a sync hangs, and one that no test lives to see the end of.
 const SHORT_PATIENCE: Duration = Duration::from_millis(400);
 const SHORT: &str = "patience = \"400ms\"\n";
-const LONG: &str = "patience = \"1m\"\n";
+const LONG: &str = "patience = \"1m\"\n\n[limits]\nrequest_time = \"2m\"";
 /// What an answer may take beyond the patience on a host that has other things to do.
 const SLACK: Duration = Duration::from_secs(5);
 
