@@ -18,6 +18,7 @@ use admit_server::{
     config::Config,
     export::{diagnostics::DiagnosticsGuard, otlp_layer},
     report::Format,
+    supervision::Inherited,
 };
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -35,7 +36,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serves decisions until it is told to stop (SIGTERM, SIGINT).
+    /// Serves decisions until it is told to stop (SIGTERM, SIGINT); SIGHUP has it read everything again.
     Serve {
         /// The configuration file. Without it the built-in one is in force; `admitd config` prints it.
         #[arg(long, value_name = "FILE")]
@@ -108,6 +109,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             policy_dir,
             audit_dir,
         } => {
+            // Before anything makes a thread or opens a file.
+            let inherited = Inherited::take()?;
             let mut loaded = Config::load(config.as_deref()).with_context(|| {
                 config
                     .as_deref()
@@ -119,7 +122,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             loaded.audit.dir = audit_dir.unwrap_or(loaded.audit.dir);
             // Held to the end: what waits to be sent is sent then.
             let _diagnostics = start_diagnostics(&loaded)?;
-            runtime()?.block_on(serve::run(loaded))?;
+            runtime()?.block_on(serve::run(loaded, inherited))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Validate { directory, format } => {
