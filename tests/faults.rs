@@ -10,6 +10,8 @@ mod daemon;
 
 #[path = "faults/files.rs"]
 mod files;
+#[path = "supervision/manager.rs"]
+mod manager;
 #[path = "faults/mount.rs"]
 mod mount;
 #[path = "faults/read_only.rs"]

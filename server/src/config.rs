@@ -8,6 +8,7 @@ mod invalid;
 mod limits;
 mod listen;
 mod permit;
+mod source;
 mod trail;
 
 use std::{
@@ -30,6 +31,7 @@ use self::{
 pub use self::{
     invalid::InvalidText,
     listen::{ListenConfig, TlsConfig},
+    source::Source,
 };
 use crate::{
     audit::LogConfig,

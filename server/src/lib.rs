@@ -11,6 +11,7 @@
 //! - [`grpc`]: the services
 //! - [`export`]: the log as spans
 //! - [`operations`]: metrics and the status page
+//! - [`supervision`]: what the service manager is told, and takes over to the daemon
 //! - [`report`]: findings, rendered for people and machines
 //! - [`command`]: what the command line does
 //!
@@ -32,5 +33,6 @@ pub mod operations;
 pub mod permit;
 pub mod report;
 pub mod store;
+pub mod supervision;
 pub mod transport;
 pub mod wire;

@@ -15,9 +15,10 @@ use admit_server::{
         permit::{self, Permit},
         schema, serve, validate,
     },
-    config::Config,
+    config::{Config, Source},
     export::{diagnostics::DiagnosticsGuard, otlp_layer},
     report::Format,
+    supervision::Inherited,
 };
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -35,7 +36,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serves decisions until it is told to stop (SIGTERM, SIGINT).
+    /// Serves decisions until it is told to stop (SIGTERM, SIGINT); SIGHUP has it read everything again.
     Serve {
         /// The configuration file. Without it the built-in one is in force; `admitd config` prints it.
         #[arg(long, value_name = "FILE")]
@@ -108,18 +109,19 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             policy_dir,
             audit_dir,
         } => {
-            let mut loaded = Config::load(config.as_deref()).with_context(|| {
-                config
-                    .as_deref()
-                    .unwrap_or_else(|| "the built-in configuration".as_ref())
-                    .display()
-                    .to_string()
-            })?;
-            loaded.store.policy_dir = policy_dir.unwrap_or(loaded.store.policy_dir);
-            loaded.audit.dir = audit_dir.unwrap_or(loaded.audit.dir);
+            // Before anything makes a thread or opens a file.
+            let inherited = Inherited::take()?;
+            let source = Source {
+                file: config,
+                policy_dir,
+                audit_dir,
+            };
+            let config = source
+                .read()
+                .with_context(|| source.name().display().to_string())?;
             // Held to the end: what waits to be sent is sent then.
-            let _diagnostics = start_diagnostics(&loaded)?;
-            runtime()?.block_on(serve::run(loaded))?;
+            let _diagnostics = start_diagnostics(&config)?;
+            runtime()?.block_on(serve::run(source, config, inherited))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Validate { directory, format } => {

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration, time::Instant};
 
 use admit_proto::v1::admission_service_client::AdmissionServiceClient;
-use admit_server::audit::record::Cause;
+use admit_server::{audit::record::Cause, supervision::STANDSTILL_MIN};
 use rustix::process::Signal;
 use tokio::task::JoinSet;
 use tonic::{Code, Request};
@@ -12,6 +12,7 @@ use crate::{
     checked,
     daemon::{policy::A, within},
     is_unrecorded,
+    manager::Manager,
     shim::{Fault, scene},
 };
 
@@ -185,4 +186,33 @@ async fn a_sync_that_hangs_does_not_hold_up_the_end() {
     scene.is_refused(1).await;
     let ended = within("the end", scene.daemon.terminate()).await;
     assert!(ended.code().is_some(), "{ended:?}");
+}
+
+#[tokio::test]
+#[ignore = "takes the minute that counts as a standstill"]
+async fn a_sync_that_hangs_silences_the_watchdog() {
+    let manager = Manager::start();
+    let (mut scene, faults) = scene(|settings| {
+        settings.env.extend(manager.env(Duration::from_secs(1)));
+    })
+    .await;
+    manager.told("WATCHDOG=1").await;
+    faults.on(Fault::SyncHangs);
+    scene.is_refused(1).await;
+    let stuck = "STATUS=no progress: audit-writer-stuck";
+    manager.told_within(2 * STANDSTILL_MIN, stuck).await;
+    // Each reload takes two readings and the pause between them, so all of them several beats.
+    for _ in 0..20 {
+        scene.daemon.signal(Signal::HUP);
+        loop {
+            let said = manager.next().await;
+            assert!(!said.contains("WATCHDOG=1"), "{said}");
+            if said.contains("READY=1") {
+                break;
+            }
+        }
+    }
+    faults.off(Fault::SyncHangs);
+    manager.told("WATCHDOG=1").await;
+    scene.is_answered().await;
 }

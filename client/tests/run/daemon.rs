@@ -6,7 +6,7 @@ use admit_proto::v1::{
     GetPermitKeysRequest, Lane, PairState, WatchPolicyRequest,
     policy_service_client::PolicyServiceClient, watch_policy_response::Event,
 };
-use admit_server::{command::serve::Daemon, config::Config};
+use admit_server::{command::serve::Daemon, config::Config, supervision::Inherited};
 use tokio::{runtime::Runtime, time::timeout};
 use tonic::transport::Channel;
 
@@ -38,7 +38,9 @@ impl RunningDaemon {
         config.audit.dir = audit_dir.to_owned();
         config.listen.tcp = Some("127.0.0.1:0".parse().unwrap());
         let runtime = runtime();
-        let daemon = runtime.block_on(Daemon::start(config)).unwrap();
+        let daemon = runtime
+            .block_on(Daemon::start(config, Inherited::default()))
+            .unwrap();
         let address = daemon.tcp_address().unwrap().to_string();
         Self {
             daemon: Some((daemon, runtime)),

@@ -67,11 +67,16 @@ impl Shared {
 
     /// Whether the writer has been with the disk for longer than the patience.
     pub(super) fn is_stalled(&self) -> bool {
+        self.busy_for() >= self.patience
+    }
+
+    /// How long the writer has been with the disk; zero while it is not.
+    pub(super) fn busy_for(&self) -> Duration {
         let busy_since = *self
             .busy_since
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        busy_since.is_some_and(|since| since.elapsed() >= self.patience)
+        busy_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// The last entry that a receiver has; `None` when there is no receiver.

@@ -135,6 +135,13 @@ impl Trail {
         }
     }
 
+    /// How long the writer has been with the disk; zero while it is not, `None` once it is gone.
+    #[must_use]
+    pub fn busy_for(&self) -> Option<Duration> {
+        let is_there = !self.jobs.is_closed();
+        is_there.then(|| self.shared.busy_for())
+    }
+
     /// A receiver has every entry up to `seq`.
     pub fn exported(&self, seq: u64) {
         self.shared.set_exported(seq);

@@ -1,6 +1,6 @@
 //! `admitd serve`: the daemon itself.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -9,18 +9,24 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::reread::Reread;
 use crate::{
     audit::{Trail, metrics::TrailMetrics, recovery::OpenError, writer::TrailWriter},
     caller::Roster,
-    config::Config,
+    config::{Config, Source},
     export::{self, ExportError, Exporter},
     files::{self, FilesFault},
     grpc::{self, Parts, ServeError},
     operations::{Operations, metrics::Metrics},
     permit::{DirectoryError, Keyring, KeyringFollower},
     store::{Store, Writer},
+    supervision::{Inherited, InheritedFault, Liveness, Reload, Supervisor},
     transport::{ListenError, Listeners},
 };
+
+/// Longest time that the service manager waits for the first reading of the policy; a daemon without one
+/// denies, and is ready to.
+const FIRST_READING_MAX: Duration = Duration::from_secs(2);
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +52,9 @@ pub enum StartError {
     /// Spans cannot be exported as they are configured to be.
     #[error("the export of the audit log cannot be started")]
     Export(#[from] ExportError),
+    /// The sockets of the service manager are not those of the configuration.
+    #[error("the inherited sockets cannot be served")]
+    Inherited(#[from] InheritedFault),
     /// The metrics cannot be served.
     #[error("cannot listen on `{address}` for metrics")]
     Metrics {
@@ -63,8 +72,11 @@ pub struct Daemon {
     stop: channel::Sender<bool>,
     serving: JoinHandle<Result<(), ServeError>>,
     operations: Option<JoinHandle<io::Result<()>>>,
-    /// Who may call stays as it is as long as this lives.
-    _roster: channel::Sender<Arc<Roster>>,
+    supervisor: Supervisor,
+    store: Store,
+    reload: Reload,
+    roster: channel::Sender<Arc<Roster>>,
+    metrics: Metrics,
     /// Permit keys are rotated as long as this lives.
     _keys: KeyringFollower,
     /// The policy is read as long as this lives.
@@ -76,12 +88,12 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Binds the listeners, starts the writer, and serves.
+    /// Binds the listeners, but for those that are `inherited`, starts the writer, and serves.
     ///
     /// # Errors
     ///
-    /// When an address, a thread or a service is not to be had.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    /// When an address, a thread or a service is not to be had, or an inherited socket is not configured.
+    pub async fn start(config: Config, mut inherited: Inherited) -> Result<Self, StartError> {
         let mut registry = Registry::default();
         let trail_metrics = TrailMetrics::register(&mut registry);
         let metrics = Metrics::register(&mut registry);
@@ -99,7 +111,8 @@ impl Daemon {
             export::hold_retention(&trail);
         }
         let operations = serve_operations(config.listen.operations, registry).await?;
-        let listeners = Listeners::bind(&config.listen).await?;
+        let listeners = Listeners::bind(&config.listen, &mut inherited).await?;
+        inherited.rest()?;
         let tcp_address = listeners.tcp_address();
         let (roster, roster_now) = channel::channel(Arc::new(config.roster));
         tracing::info!(
@@ -111,7 +124,10 @@ impl Daemon {
             "listening"
         );
         let names_key = trail.names_key().clone();
+        let rescan_interval = config.store.rescan_interval;
         let (store, writer) = Store::open(config.store, config.terms, names_key)?;
+        let liveness = Liveness::new(store.clone(), trail.clone(), rescan_interval);
+        let reload = Reload::default();
         let (stop, stopping) = channel::channel(false);
         let parts = Parts {
             store,
@@ -124,8 +140,17 @@ impl Daemon {
         Ok(Self {
             tcp_address,
             stop,
+            supervisor: Supervisor::new(
+                parts.store.clone(),
+                parts.trail.clone(),
+                liveness,
+                reload.clone(),
+            ),
+            store: parts.store.clone(),
+            reload,
+            roster,
+            metrics: parts.metrics.clone(),
             serving: tokio::spawn(grpc::serve(listeners, None, parts, stopping)),
-            _roster: roster,
             operations,
             _keys: keys,
             _writer: writer,
@@ -154,18 +179,25 @@ impl Daemon {
         ended
     }
 
-    /// Serves until the process is told to stop (SIGTERM, SIGINT) or the transport fails.
+    /// Serves until the process is told to stop (SIGTERM, SIGINT) or the transport fails; SIGHUP has
+    /// everything read again.
     async fn until_told(
         mut self,
         mut terminate: Signal,
         mut interrupt: Signal,
+        hangup: Signal,
     ) -> Result<(), StartError> {
+        let mut store = self.store.clone();
+        let ready = async move { store.first_reading(FIRST_READING_MAX).await };
+        let supervising = self.supervisor.clone().run(hangup, ready);
         tokio::select! {
             ended = &mut self.serving => return Ok(Self::ended(ended)?),
+            () = supervising => {}
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping");
+        Supervisor::stopping();
         Ok(self.stop().await?)
     }
 
@@ -204,10 +236,20 @@ async fn serve_operations(
 /// # Errors
 ///
 /// When it cannot start or its transport fails.
-pub async fn run(config: Config) -> Result<(), StartError> {
-    // Before anything listens: whoever sees the daemon listen may tell it to stop.
+pub async fn run(source: Source, config: Config, inherited: Inherited) -> Result<(), StartError> {
+    // Before anything listens: whoever sees the daemon listen may tell it to stop, or to read again.
     let terminate = signal(SignalKind::terminate())?;
     let interrupt = signal(SignalKind::interrupt())?;
-    let daemon = Daemon::start(config).await?;
-    daemon.until_told(terminate, interrupt).await
+    let hangup = signal(SignalKind::hangup())?;
+    let started_with = config.clone();
+    let daemon = Daemon::start(config, inherited).await?;
+    let reread = Reread {
+        source,
+        started_with,
+        roster: daemon.roster.clone(),
+        tls: None,
+        metrics: daemon.metrics.clone(),
+    };
+    tokio::spawn(reread.follow(daemon.reload.subscribe()));
+    daemon.until_told(terminate, interrupt, hangup).await
 }

@@ -15,7 +15,7 @@ mod writer;
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, mpsc::SyncSender},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -89,6 +89,34 @@ impl State {
     }
 }
 
+/// The writer's attempts at a reading, whether they succeed or not.
+#[derive(Clone, Copy, Debug)]
+struct Attempts {
+    begun: u64,
+    ended: u64,
+    /// When the latest one ended; before the first, when the writer was made.
+    latest_end: Instant,
+}
+
+impl Attempts {
+    fn none() -> Self {
+        Self {
+            begun: 0,
+            ended: 0,
+            latest_end: Instant::now(),
+        }
+    }
+
+    fn begin(&mut self) {
+        self.begun = self.begun.saturating_add(1);
+    }
+
+    fn end(&mut self) {
+        self.ended = self.ended.saturating_add(1);
+        self.latest_end = Instant::now();
+    }
+}
+
 /// What the writer needs to know.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
@@ -102,6 +130,8 @@ pub struct StoreConfig {
 #[derive(Clone, Debug)]
 pub struct Store {
     state: channel::Receiver<State>,
+    attempts: channel::Receiver<Attempts>,
+    wake: SyncSender<()>,
     terms: Arc<Terms>,
 }
 
@@ -117,9 +147,15 @@ impl Store {
         names_key: NamesKey,
     ) -> std::io::Result<(Self, Writer)> {
         let (sender, state) = channel::channel(State::default());
+        let (attempting, attempts) = channel::channel(Attempts::none());
         let terms = Arc::new(terms);
-        let writer = Writer::start(config, Arc::clone(&terms), names_key, sender)?;
-        let store = Self { state, terms };
+        let writer = Writer::start(config, Arc::clone(&terms), names_key, sender, attempting)?;
+        let store = Self {
+            state,
+            attempts,
+            wake: writer.wake(),
+            terms,
+        };
         Ok((store, writer))
     }
 
@@ -141,6 +177,27 @@ impl Store {
         let state = self.state();
         let standing = state.standing(&self.terms);
         standing.snapshot.is_some() && !standing.is_stale()
+    }
+
+    /// How long ago the writer's latest attempt at a reading ended, well or badly; `None` once the writer
+    /// is gone.
+    #[must_use]
+    pub fn since_attempt(&self) -> Option<Duration> {
+        let is_there = self.attempts.has_changed().is_ok();
+        is_there.then(|| self.attempts.borrow().latest_end.elapsed())
+    }
+
+    /// Has the directory read again at once; returns when a change that was there before is in force, or
+    /// its reading has failed, or the writer is gone. A reading may hang: bound the wait.
+    pub async fn reread(&self) {
+        let mut attempts = self.attempts.clone();
+        // The attempt that runs now may be past the change. The next one sees it, and the one after that
+        // believes it.
+        let due = attempts.borrow().begun.saturating_add(2);
+        // Full means that the writer is about to read anyway.
+        let _ = self.wake.try_send(());
+        // An error means that the writer is gone.
+        let _ = attempts.wait_for(|attempts| attempts.ended >= due).await;
     }
 
     /// Waits for the next change of the state; `false` once the writer is gone.

@@ -16,7 +16,7 @@ use admit_policy::{Snapshot, Terms};
 use tokio::sync::watch as channel;
 
 use super::{
-    Loaded, SETTLE, State, StoreConfig, Verified,
+    Attempts, Loaded, SETTLE, State, StoreConfig, Verified,
     scan::{self, Reading, ScanError},
     watch::Watches,
 };
@@ -41,6 +41,7 @@ impl Writer {
         terms: Arc<Terms>,
         names_key: NamesKey,
         state: channel::Sender<State>,
+        attempts: channel::Sender<Attempts>,
     ) -> std::io::Result<Self> {
         // One place: a wake-up that is already waiting stands for all that follow.
         let (wake, woken) = sync_channel(1);
@@ -51,6 +52,7 @@ impl Writer {
             terms,
             names_key,
             state,
+            attempts,
             woken,
             stop: Arc::clone(&stop),
             current: None,
@@ -61,6 +63,11 @@ impl Writer {
             .name("policy-writer".into())
             .spawn(move || writing.run())?;
         Ok(Self { stop, wake })
+    }
+
+    /// Wakes the writer up for a reading.
+    pub(super) fn wake(&self) -> SyncSender<()> {
+        self.wake.clone()
     }
 }
 
@@ -77,6 +84,7 @@ struct Writing {
     terms: Arc<Terms>,
     names_key: NamesKey,
     state: channel::Sender<State>,
+    attempts: channel::Sender<Attempts>,
     watches: Watches,
     woken: Receiver<()>,
     stop: Arc<AtomicBool>,
@@ -91,10 +99,12 @@ impl Writing {
         let mut was_woken = false;
         while !self.stop.load(Ordering::Relaxed) {
             let started = Instant::now();
+            self.attempts.send_modify(Attempts::begin);
             self.watches.renew();
             if panic::catch_unwind(AssertUnwindSafe(|| self.read())).is_err() {
                 self.broke();
             }
+            self.attempts.send_modify(Attempts::end);
             // A wake-up can come too early: for a folder that is new, before what is written into it, and
             // before the folder is watched itself. So each is followed by a reading after the pause.
             if mem::take(&mut was_woken) || self.candidate.is_some() {
@@ -232,6 +242,7 @@ mod tests {
                 rescan_interval: Duration::from_secs(5),
             },
             state: channel::channel(State::default()).0,
+            attempts: channel::channel(Attempts::none()).0,
             watches: Watches::new(policy_dir, wake),
             woken,
             stop: Arc::default(),

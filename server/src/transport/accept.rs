@@ -6,19 +6,18 @@
 use std::{
     fs, io,
     net::SocketAddr,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    net::{TcpListener, TcpStream, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch as channel},
 };
 
 use super::{
     connection::{self, Connected, Scope, Service},
-    listeners::{Listeners, Origin},
+    listeners::{Listeners, Origin, UnixSocket},
     tls::{Secured, Tls},
 };
 use crate::{
@@ -95,8 +94,8 @@ pub async fn serve(
     if let Some(listener) = listeners.health {
         tokio::spawn(entrance.clone().accept_health(listener));
     }
-    if let Some((listener, path)) = listeners.unix {
-        tokio::spawn(entrance.clone().accept_unix(listener, path));
+    if let Some(socket) = listeners.unix {
+        tokio::spawn(entrance.clone().accept_unix(socket));
     }
     drop(entrance);
     let too_long = async {
@@ -132,7 +131,8 @@ impl<S: Service> Entrance<S> {
         }
     }
 
-    async fn accept_unix(self, listener: UnixListener, path: PathBuf) {
+    async fn accept_unix(self, socket: UnixSocket) {
+        let UnixSocket { listener, own_file } = socket;
         while let Some((stream, _)) = self.next(|| listener.accept()).await {
             // Whoever cannot be known is not served.
             let Ok(credentials) = stream.peer_cred() else {
@@ -145,7 +145,7 @@ impl<S: Service> Entrance<S> {
             }
         }
         // While the listener still holds it: later the path may be a successor's.
-        let _ = fs::remove_file(path);
+        let _ = own_file.map(fs::remove_file);
     }
 
     async fn accept_tls(self, listener: TcpListener, tls: Tls) {

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
-use crate::config::ListenConfig;
+use crate::{config::ListenConfig, supervision::Inherited};
 
 /// Who may use the unix socket: its owner and its group.
 const SOCKET_MODE: u32 = 0o660;
@@ -45,27 +45,39 @@ pub enum ListenError {
 #[derive(Debug)]
 pub struct Listeners {
     pub(super) tcp: Option<TcpListener>,
-    pub(super) unix: Option<(UnixListener, PathBuf)>,
+    pub(super) unix: Option<UnixSocket>,
     pub(super) tls: Option<TcpListener>,
     pub(super) health: Option<TcpListener>,
 }
 
+/// A unix socket that is listened on.
+#[derive(Debug)]
+pub(super) struct UnixSocket {
+    pub(super) listener: UnixListener,
+    /// Its file, when it is the daemon's own to remove.
+    pub(super) own_file: Option<PathBuf>,
+}
+
 impl Listeners {
-    /// Binds what the configuration names.
+    /// Binds what the configuration names, but for what is `inherited`.
     ///
     /// # Errors
     ///
     /// When an address is not to be had.
-    pub async fn bind(config: &ListenConfig) -> Result<Self, ListenError> {
+    pub async fn bind(
+        config: &ListenConfig,
+        inherited: &mut Inherited,
+    ) -> Result<Self, ListenError> {
         let unix = match &config.unix {
             None => None,
-            Some(path) => Some((unix(path).await?, path.clone())),
+            Some(path) => Some(unix(path, inherited).await?),
         };
+        let tls = config.tls.as_ref().map(|tls| tls.address);
         Ok(Self {
-            tcp: tcp(config.tcp).await?,
+            tcp: tcp(config.tcp, inherited).await?,
             unix,
-            tls: tcp(config.tls.as_ref().map(|tls| tls.address)).await?,
-            health: tcp(config.health).await?,
+            tls: tcp(tls, inherited).await?,
+            health: tcp(config.health, inherited).await?,
         })
     }
 
@@ -92,26 +104,42 @@ fn address(listener: Option<&TcpListener>) -> Option<SocketAddr> {
     listener.and_then(|listener| listener.local_addr().ok())
 }
 
-async fn tcp(address: Option<SocketAddr>) -> Result<Option<TcpListener>, ListenError> {
+async fn tcp(
+    address: Option<SocketAddr>,
+    inherited: &mut Inherited,
+) -> Result<Option<TcpListener>, ListenError> {
     let Some(address) = address else {
         return Ok(None);
     };
-    let bound = TcpListener::bind(address).await;
+    let bound = match inherited.take_tcp(address) {
+        Some(listener) => TcpListener::from_std(listener),
+        None => TcpListener::bind(address).await,
+    };
     bound.map(Some).map_err(|source| ListenError::Listen {
         address: address.to_string(),
         source,
     })
 }
 
-async fn unix(path: &Path) -> Result<UnixListener, ListenError> {
+async fn unix(path: &Path, inherited: &mut Inherited) -> Result<UnixSocket, ListenError> {
     let fault = |source| ListenError::Listen {
         address: path.display().to_string(),
         source,
     };
+    if let Some(listener) = inherited.take_unix(path) {
+        let listener = UnixListener::from_std(listener).map_err(fault)?;
+        return Ok(UnixSocket {
+            listener,
+            own_file: None,
+        });
+    }
     remove_stale_socket(path).await?;
     let listener = UnixListener::bind(path).map_err(fault)?;
     fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(fault)?;
-    Ok(listener)
+    Ok(UnixSocket {
+        listener,
+        own_file: Some(path.to_owned()),
+    })
 }
 
 /// Removes a socket that a former process left behind. A socket that answers, or anything that is no

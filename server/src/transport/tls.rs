@@ -15,6 +15,8 @@ pub struct Secured {
 }
 pub struct Credential {}
 impl Tls {
+    pub fn reload(&self) {}
+
     pub async fn accept(
         &self,
         _: TcpStream,

@@ -15,7 +15,7 @@ use admit_proto::v1::{
 use tempfile::TempDir;
 
 use super::DemoError;
-use crate::{command::serve::Daemon, config::Config};
+use crate::{command::serve::Daemon, config::Config, supervision::Inherited};
 
 /// The decision record of the example policy.
 pub(super) const RECORD: &str = "CTO-CASE-PROVIDER-DECISION-RECORD.md";
@@ -66,7 +66,7 @@ impl Stage {
         for (name, text) in EXAMPLE {
             fs::write(policy_dir.join(name), text)?;
         }
-        let daemon = Daemon::start(config(directory.path())?).await?;
+        let daemon = Daemon::start(config(directory.path())?, Inherited::default()).await?;
         let address = daemon.tcp_address().ok_or(DemoError::NoAddress)?;
         let endpoint: Endpoint = format!("http://{address}")
             .parse()
