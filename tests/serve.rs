@@ -20,6 +20,7 @@ use admit_proto::v1::{Lane, Verdict, WatchPolicyRequest};
 use daemon::{Client, Daemon, Settings, channel, policy::A, within};
 use tempfile::TempDir;
 use tonic::{Code, Status, transport::Endpoint};
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
@@ -219,4 +220,19 @@ async fn a_watch_states_a_whole_pair_and_its_lane_or_nothing() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_daemon_that_cannot_answer_launches_is_alive() {
+    let daemon = Daemon::start(&Settings::new("/nowhere/at/all")).await;
+    let mut client = daemon.client().await;
+    client
+        .health("liveness")
+        .await
+        .until(ServingStatus::Serving)
+        .await;
+    assert_eq!(
+        client.health("").await.next().await,
+        ServingStatus::NotServing
+    );
 }

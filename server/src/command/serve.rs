@@ -132,6 +132,7 @@ impl Daemon {
         let parts = Parts {
             store,
             trail,
+            liveness,
             keyring,
             roster: roster_now,
             limits: config.limits,
@@ -143,7 +144,7 @@ impl Daemon {
             supervisor: Supervisor::new(
                 parts.store.clone(),
                 parts.trail.clone(),
-                liveness,
+                parts.liveness.clone(),
                 reload.clone(),
             ),
             store: parts.store.clone(),

@@ -1,4 +1,5 @@
-//! Health: serving exactly while a real launch could be answered from a fresh policy and recorded.
+//! Health: serving exactly while a real launch could be answered from a fresh policy and recorded; and
+//! liveness, apart from it: whether the daemon makes progress at all.
 
 use std::time::Duration;
 
@@ -8,11 +9,14 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     audit::{Trail, TrailState},
     store::Store,
+    supervision::Liveness,
     transport::{Stop, stopped},
 };
 
 /// The services that health is reported for; the empty name stands for the whole daemon.
 const SERVICES: [&str; 3] = ["", "admit.v1.AdmissionService", "admit.v1.PolicyService"];
+/// The name that liveness is reported for.
+const LIVENESS: &str = "liveness";
 /// How often health is looked at without any change of the policy: a policy grows stale in silence.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -28,12 +32,34 @@ pub(super) async fn report(reporter: &HealthReporter, is_serving: bool) {
     }
 }
 
+/// Reports whether the daemon makes progress.
+async fn report_liveness(reporter: &HealthReporter, is_alive: bool) {
+    let status = if is_alive {
+        ServingStatus::Serving
+    } else {
+        ServingStatus::NotServing
+    };
+    reporter.set_service_status(LIVENESS, status).await;
+}
+
 /// Keeps the reported health true until the daemon stops. Until now nothing was reported but that it does
 /// not serve; whoever follows health hears of changes alone.
-pub(super) async fn follow(reporter: HealthReporter, mut store: Store, trail: Trail, stop: Stop) {
+pub(super) async fn follow(
+    reporter: HealthReporter,
+    mut store: Store,
+    trail: Trail,
+    liveness: Liveness,
+    stop: Stop,
+) {
     let mut recording = trail.follow();
     let mut reported = false;
+    let mut reported_alive = None;
     loop {
+        let is_alive = liveness.is_alive();
+        if reported_alive != Some(is_alive) {
+            report_liveness(&reporter, is_alive).await;
+            reported_alive = Some(is_alive);
+        }
         let stopping = *stop.borrow();
         let is_serving = !stopping && store.is_serving() && trail.unwritable().is_none();
         if reported != is_serving {
@@ -137,7 +163,8 @@ mod tests {
         }
         // It looks once and ends.
         let (_sender, stop) = channel::channel(true);
-        follow(reporter, store, trail, stop).await;
+        let liveness = Liveness::new(store.clone(), trail.clone(), Duration::from_secs(5));
+        follow(reporter, store, trail, liveness, stop).await;
         for mut watch in watches {
             let next = tokio::time::timeout(Duration::ZERO, watch.next()).await;
             assert!(next.is_err(), "{next:?}");

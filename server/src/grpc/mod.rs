@@ -25,6 +25,7 @@ use crate::{
     operations::metrics::Metrics,
     permit::Keyring,
     store::Store,
+    supervision::Liveness,
     transport::{Listeners, Stop, accept, tls::Tls},
 };
 
@@ -49,6 +50,8 @@ pub struct Parts {
     pub store: Store,
     /// Where answers are recorded.
     pub trail: Trail,
+    /// Whether there is progress.
+    pub liveness: Liveness,
     /// The keys of permits.
     pub keyring: Keyring,
     /// Who may call, as of now.
@@ -73,6 +76,7 @@ pub async fn serve(
     let Parts {
         mut store,
         trail,
+        liveness,
         keyring,
         roster,
         limits,
@@ -86,6 +90,7 @@ pub async fn serve(
         reporter,
         store.clone(),
         trail.clone(),
+        liveness,
         stop.clone(),
     ));
 
