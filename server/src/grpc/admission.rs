@@ -24,6 +24,9 @@ use crate::{
     wire::{answer, evidence, request::launch, trace::trace},
 };
 
+/// The operator's name for who asks. This is the one place for it: none is known here yet.
+const CALLER: Option<&str> = None;
+
 /// Answers launches from the policy in force.
 pub(super) struct Admission {
     store: Store,
@@ -133,6 +136,7 @@ impl Admission {
                 decision_id,
                 evidence: &evidence,
                 verdict: &verdict,
+                caller: CALLER,
                 trace,
             },
             loaded.map_or(&self.names_unread, |loaded| &loaded.names),
@@ -193,6 +197,7 @@ impl Admission {
                 decision: &decision,
                 policy: policy.zip(basis.as_ref().map(|basis| basis.digest)),
                 unverified_for: standing.unverified_for,
+                caller: CALLER,
                 trace: asked.trace.clone(),
             },
             loaded.map_or(&self.names_unread, |loaded| &loaded.names),
