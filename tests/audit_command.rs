@@ -37,6 +37,8 @@ mod policy;
 mod receiver;
 #[path = "audit_command/recording.rs"]
 mod recording;
+#[path = "audit_command/refusing.rs"]
+mod refusing;
 #[path = "audit_command/replaying.rs"]
 mod replaying;
 #[path = "audit_command/showing.rs"]

@@ -137,6 +137,7 @@ fn check_acknowledged(audit: &Path, given: &[Acknowledged]) -> Vec<String> {
             Entry::Recovered(tail) => recovered.push(tail.torn_digest.clone()),
             Entry::Segment(_)
             | Entry::Evidence(_)
+            | Entry::Refused(_)
             | Entry::Gap(_)
             | Entry::Rejected(_)
             | Entry::Retired(_)

@@ -205,6 +205,7 @@ fn decision(trace: Option<Trace>) -> Entry {
         policy: Some("1".repeat(64)),
         basis: Some("2".repeat(64)),
         unverified_ns: Some(1_000),
+        caller: None,
         trace,
         facts: Facts {
             host: "hmac:0123456789abcdef0123456789abcdef".into(),

@@ -3,7 +3,12 @@
 //! Deliberately absent: the daemon around it (`crash.rs`, `faults.rs`) and what stands in the records
 //! (`canary.rs`).
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails loudly"
+)]
 
 #[path = "trail/damage.rs"]
 mod damage;
@@ -13,6 +18,8 @@ mod keeping;
 mod recording;
 #[path = "trail/recovering.rs"]
 mod recovering;
+#[path = "trail/refusals.rs"]
+mod refusals;
 #[path = "trail/sequences.rs"]
 mod sequences;
 

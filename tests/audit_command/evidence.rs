@@ -12,11 +12,14 @@ use admit_policy::{
     evidence::{OBSERVED_MAX, Permit},
     judge,
 };
-use admit_server::audit::{
-    chain::LINE_BYTES_MAX,
-    closed::evidence::{Judged, evidence},
-    names::Names,
-    record::{Entry, Evidence, evidence as kept},
+use admit_server::{
+    audit::{
+        chain::LINE_BYTES_MAX,
+        closed::evidence::{Judged, evidence},
+        names::Names,
+        record::{Entry, Evidence, evidence as kept},
+    },
+    caller::NAME_BYTES_MAX,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -52,6 +55,7 @@ fn record(handed: Handed, names: &Names) -> Evidence {
         decision_id,
         evidence: &handed,
         verdict: &verdict,
+        caller: None,
         trace: None,
     };
     let record = evidence(judged, names);
@@ -271,7 +275,7 @@ fn a_verdict_is_shown_with_everything_that_its_record_has() {
     let mut handed = own();
     handed.run.observed.push(seen("reviewer", "openai", CANARY));
     handed.run.pipeline = admit_policy::evidence::PipelineOutcome::Failed;
-    let folder = log([handed], |_| {});
+    let folder = log([handed], |r| r.caller = Some("ci-runner".into()));
     let line = &entries(folder.path())[1];
     let record: serde_json::Value = serde_json::from_str(line).unwrap();
     let by_id = record["id"].as_str().unwrap();
@@ -289,6 +293,7 @@ fn a_verdict_is_shown_with_everything_that_its_record_has() {
     let texts = [
         "/id",
         "/time",
+        "/caller",
         "/decision",
         "/host",
         "/run",
@@ -338,8 +343,12 @@ fn a_verdict_is_one_line_of_the_tail() {
     let mut rejected = own();
     rejected.permit = Permit::Invalid;
     rejected.run.start = None;
-    let folder = log([own(), rejected], |_| {});
-    let done = audit(folder.path(), "tail", &["-n", "2"]).exits(0);
+    let accepted = own();
+    let folder = log([accepted.clone(), rejected, accepted], |r| {
+        // Who handed it in stands there as far as it was recorded.
+        r.caller = (r.permit.is_none()).then(|| "ci-runner".into());
+    });
+    let done = audit(folder.path(), "tail", &["-n", "3"]).exits(0);
     let lines: Vec<Vec<&str>> = done
         .out
         .lines()
@@ -360,7 +369,12 @@ fn a_verdict_is_one_line_of_the_tail() {
                 "evidence",
                 "-",
                 "permit-invalid",
-                "+1"
+                "+1",
+                "caller",
+                "ci-runner"
+            ],
+            vec![
+                time, "4", "ACCEPTED", "evidence", pair, "decision", &decision
             ],
         ]
     );
@@ -401,7 +415,8 @@ fn the_longest_evidence_fits_into_a_line() {
             scan.findings = vec![admit_policy::evidence::EvidenceTarget::BackendLogs; 256];
             handed.run.report.admission_status = "x".into();
             handed.run.start = Timestamp::parse("2000-01-01T00:00:00.123456789Z");
-            let record = record(handed, &in_clear);
+            let mut record = record(handed, &in_clear);
+            record.caller = Some("c".repeat(NAME_BYTES_MAX));
             let is_clear = record.observed.models[7].model == names[7];
             assert_eq!(is_clear, length == 48 && !is_escaped);
             recording.record((Entry::Evidence(Box::new(record)), None));

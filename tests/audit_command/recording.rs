@@ -172,6 +172,7 @@ impl Asked {
             decision: &decision,
             policy: digests,
             unverified_for: self.unverified_for,
+            caller: None,
             trace: None,
         };
         closed::decision(decided, &names)

@@ -19,6 +19,7 @@ use super::{
     record,
     words::same_words,
 };
+use crate::caller;
 
 /// What stands for credential variables of `amazon-bedrock`, and for those that nobody knows.
 const BEDROCK_CREDENTIALS: &str = "AWS_*";
@@ -43,6 +44,8 @@ pub struct Decided<'a> {
     pub policy: Option<(Digest, Digest)>,
     /// How long the policy had not been verified.
     pub unverified_for: Duration,
+    /// The operator's name for who asked.
+    pub caller: Option<&'a str>,
     /// The caller's trace.
     pub trace: Option<record::Trace>,
 }
@@ -61,6 +64,11 @@ same_words! {
     policy::facts::ServedModel => record::ServedModel { Unstated, NotProbed, Match, Mismatch, }
     case_config::ConfigFault => record::ConfigFault { TooLarge, NotUtf8, NotJson, DuplicateKey, NotAnObject, }
     policy::decide::AdmissionStatus => record::AdmissionStatus { Admitted, NotAdmitted, NotRequired, }
+    caller::Via => record::Via { Plaintext, Unix, Tls, }
+    caller::Rpc => record::Rpc { Admit, CheckEvidence, GetPolicy, WatchPolicy, GetPermitKeys, }
+    caller::RefusalCause => record::RefusalCause {
+        UnknownCaller, AmbiguousCaller, CertificateUnusable, RpcNotGranted, LaneNotGranted, HostNotGranted,
+    }
 }
 
 /// The record of a decision.
@@ -80,6 +88,7 @@ pub fn decision(decided: Decided<'_>, names: &Names) -> record::Decision {
         unverified_ns: decided
             .policy
             .map(|_| u64::try_from(decided.unverified_for.as_nanos()).unwrap_or(u64::MAX)),
+        caller: decided.caller.map(ToOwned::to_owned),
         trace: decided.trace,
         facts: facts(decided.facts, names),
     }

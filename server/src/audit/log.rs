@@ -48,6 +48,7 @@ impl Draft {
             Entry::Segment(_) => "segment",
             Entry::Decision(_) => "decision",
             Entry::Evidence(_) => "evidence",
+            Entry::Refused(_) => "refused",
             Entry::Gap(_) => "gap",
             Entry::Recovered(_) => "recovered",
             Entry::Rejected(_) => "rejected",

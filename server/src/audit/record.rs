@@ -1,10 +1,12 @@
 //! The closed schema of the log: every line that can stand in it, and nothing else.
 //!
 //! A value is an enum, a number, a time, an id, a digest, a code, a name that the policy or the product
-//! itself names ([`super::names`]), or a keyed HMAC. Deliberately absent: any text of a caller (the
-//! ids of its trace are all that it chooses), any path, any endpoint, any byte of a config; there is no field that could hold one.
+//! itself names ([`super::names`]), the name that the operator gave to a caller, or a keyed HMAC.
+//! Deliberately absent: any text of a caller (the ids of its trace are all that it chooses), any path,
+//! any endpoint, any byte of a config; there is no field that could hold one.
 
 pub mod evidence;
+mod refusal;
 
 use std::collections::BTreeMap;
 
@@ -12,10 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::{self, LinkFault, Links};
 pub use super::words::{
-    Adapter, Baseline, Cause, ConfigFault, EndpointScope, Fixture, Lane, Presence, ScanTarget,
-    ServedModel,
+    Adapter, Baseline, Cause, ConfigFault, EndpointScope, Fixture, Lane, Presence, RefusalCause,
+    Rpc, ScanTarget, ServedModel, Via,
 };
 pub use evidence::Evidence;
+pub use refusal::Refusal;
 
 /// The version of this schema. A log with another one is not read.
 pub const VERSION: u32 = 1;
@@ -30,6 +33,8 @@ pub enum Entry {
     Decision(Box<Decision>),
     /// A verdict on evidence.
     Evidence(Box<Evidence>),
+    /// Calls were refused because of who made them.
+    Refused(Refusal),
     /// Requests were refused because nothing could be recorded.
     Gap(Gap),
     /// A torn tail was set aside after a crash.
@@ -60,6 +65,7 @@ impl Entry {
         match self {
             Self::Decision(_)
             | Self::Evidence(_)
+            | Self::Refused(_)
             | Self::Gap(_)
             | Self::Recovered(_)
             | Self::Rejected(_)
@@ -127,6 +133,9 @@ pub struct Decision {
     pub basis: Option<String>,
     /// How long the policy had not been verified, in nanoseconds; none while there was no policy.
     pub unverified_ns: Option<u64>,
+    /// The operator's name for who asked; none in entries of versions that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
     /// Where the caller's trace stands, if it stated one.
     pub trace: Option<Trace>,
     /// The facts of the launch.

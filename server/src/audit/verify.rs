@@ -129,6 +129,7 @@ impl Checker {
             (
                 Entry::Decision(_)
                 | Entry::Evidence(_)
+                | Entry::Refused(_)
                 | Entry::Gap(_)
                 | Entry::Recovered(_)
                 | Entry::Rejected(_)
@@ -239,6 +240,7 @@ impl Known {
             Entry::Segment(_)
             | Entry::Decision(_)
             | Entry::Evidence(_)
+            | Entry::Refused(_)
             | Entry::Gap(_)
             | Entry::Recovered(_)
             | Entry::Rejected(_)
@@ -319,6 +321,7 @@ pub fn verify(
                 Entry::Segment(_)
                 | Entry::Decision(_)
                 | Entry::Evidence(_)
+                | Entry::Refused(_)
                 | Entry::Gap(_)
                 | Entry::Recovered(_)
                 | Entry::Rejected(_) => {}

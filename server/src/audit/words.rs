@@ -268,3 +268,49 @@ words! {
         QueueFull,
     }
 }
+
+words! {
+    /// How a caller is connected.
+    Via {
+        /// TCP without encryption.
+        Plaintext,
+        /// A unix socket.
+        Unix,
+        /// Mutual TLS.
+        Tls,
+    }
+}
+
+words! {
+    /// A call that a caller may be granted.
+    Rpc {
+        /// Asking about a launch.
+        Admit,
+        /// Handing in evidence.
+        CheckEvidence,
+        /// Reading the policy in force.
+        GetPolicy,
+        /// Following it.
+        WatchPolicy,
+        /// Reading the public keys of permits.
+        GetPermitKeys,
+    }
+}
+
+words! {
+    /// Why a call was refused before anything of it was judged.
+    RefusalCause {
+        /// No caller of the configuration is this peer.
+        UnknownCaller,
+        /// The names of one certificate belong to several callers.
+        AmbiguousCaller,
+        /// The client certificate has expired since, or its authority is no longer trusted.
+        CertificateUnusable,
+        /// The caller may not make this call.
+        RpcNotGranted,
+        /// The caller may not ask for this lane.
+        LaneNotGranted,
+        /// The caller may not speak for this host.
+        HostNotGranted,
+    }
+}

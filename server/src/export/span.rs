@@ -7,6 +7,7 @@
 //! and whatever else a caller could write into a span.
 
 mod evidence;
+mod refusal;
 
 use admit_policy::Timestamp;
 use opentelemetry_proto::tonic::{
@@ -52,32 +53,36 @@ pub fn span(stream_id: &str, links: &Links, entry: &Entry) -> Option<Span> {
         Entry::Decision(decision) => return Some(of_decision(decision, attributes)),
         Entry::Evidence(evidence) => return Some(evidence::of_evidence(evidence, attributes)),
         Entry::Segment(_)
+        | Entry::Refused(_)
         | Entry::Gap(_)
         | Entry::Recovered(_)
         | Entry::Rejected(_)
         | Entry::Retired(_)
         | Entry::Checkpoint(_) => {}
     }
-    let (name, time) = note(entry, &mut attributes)?;
+    let (name, start, end) = note(entry, &mut attributes)?;
     // A note has no id of its own; its place in the log is unique.
     let place = format!("{stream_id} {seq}");
-    let at = unix_nano(time);
     Some(Span {
         trace_id: hashed(&format!("trace {place}"), TRACE_ID_BYTES),
         span_id: hashed(&format!("span {place}"), SPAN_ID_BYTES),
         flags: FLAGS,
         name: name.into(),
         kind: SpanKind::Internal.into(),
-        start_time_unix_nano: at,
-        end_time_unix_nano: at,
+        start_time_unix_nano: unix_nano(start),
+        end_time_unix_nano: unix_nano(end),
         attributes: attributes.0,
         ..Span::default()
     })
 }
 
-/// Describes what the log says about itself: the name of the span, and the time that is stated.
-fn note<'a>(entry: &'a Entry, attributes: &mut Attributes) -> Option<(&'static str, &'a str)> {
-    match entry {
+/// Describes what is no answer: the name of the span, and from when to when it goes.
+fn note<'a>(
+    entry: &'a Entry,
+    attributes: &mut Attributes,
+) -> Option<(&'static str, &'a str, &'a str)> {
+    let (name, time) = match entry {
+        Entry::Refused(refusal) => return Some(refusal::note(refusal, attributes)),
         Entry::Gap(Gap {
             time,
             refused,
@@ -85,7 +90,7 @@ fn note<'a>(entry: &'a Entry, attributes: &mut Attributes) -> Option<(&'static s
         }) => {
             attributes.number("admit.gap.refused", *refused);
             attributes.word("admit.gap.cause", cause);
-            Some(("admit.audit.gap", time.as_str()))
+            ("admit.audit.gap", time.as_str())
         }
         Entry::Recovered(Recovered {
             time,
@@ -94,7 +99,7 @@ fn note<'a>(entry: &'a Entry, attributes: &mut Attributes) -> Option<(&'static s
         }) => {
             attributes.number("admit.recovered.torn_bytes", *torn_bytes);
             attributes.text("admit.recovered.torn_digest", torn_digest);
-            Some(("admit.audit.recovered", time.as_str()))
+            ("admit.audit.recovered", time.as_str())
         }
         Entry::Rejected(Rejected {
             time,
@@ -107,7 +112,7 @@ fn note<'a>(entry: &'a Entry, attributes: &mut Attributes) -> Option<(&'static s
             attributes.number("admit.rejected.last_seq", *last_seq);
             attributes.number("admit.rejected.spans", *rejected);
             attributes.number("admit.rejected.grpc_code", u64::from(*grpc_code));
-            Some(("admit.audit.rejected", time.as_str()))
+            ("admit.audit.rejected", time.as_str())
         }
         Entry::Retired(Retired {
             time,
@@ -116,10 +121,13 @@ fn note<'a>(entry: &'a Entry, attributes: &mut Attributes) -> Option<(&'static s
         }) => {
             attributes.number("admit.retired.last_seq", *last_seq);
             attributes.text("admit.retired.last_hash", last_hash);
-            Some(("admit.audit.retired", time.as_str()))
+            ("admit.audit.retired", time.as_str())
         }
-        Entry::Segment(_) | Entry::Decision(_) | Entry::Evidence(_) | Entry::Checkpoint(_) => None,
-    }
+        Entry::Segment(_) | Entry::Decision(_) | Entry::Evidence(_) | Entry::Checkpoint(_) => {
+            return None;
+        }
+    };
+    Some((name, time, time))
 }
 
 /// The time that `entry` states, in nanoseconds since the Unix epoch; 0 if it states none.
@@ -129,6 +137,8 @@ pub fn time_unix_nano(entry: &Entry) -> u64 {
         Entry::Segment(segment) => &segment.time,
         Entry::Decision(decision) => &decision.time,
         Entry::Evidence(evidence) => &evidence.time,
+        // It is written when the last of its calls was refused, or later.
+        Entry::Refused(refusal) => &refusal.until,
         Entry::Gap(gap) => &gap.time,
         Entry::Recovered(recovered) => &recovered.time,
         Entry::Rejected(rejected) => &rejected.time,
@@ -208,6 +218,7 @@ fn of_answer(
 
 fn describe(decision: &Decision, attributes: &mut Attributes) {
     attributes.text("admit.decision_id", &decision.id);
+    attributes.some_text("admit.caller", decision.caller.as_deref());
     attributes.word("admit.verdict", &decision.verdict);
     attributes.texts("admit.reasons", &decision.reasons);
     attributes.some_text(

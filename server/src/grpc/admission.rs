@@ -72,6 +72,7 @@ impl AdmissionService for Admission {
             facts: launch.observe(),
             dry_run,
             trace,
+            caller: Arc::clone(&asker.caller.name),
             since,
         };
         loop {
@@ -98,7 +99,7 @@ impl AdmissionService for Admission {
         asker.may_speak_for(&request.host)?;
         let handed = evidence::handed(request)
             .map_err(|violations| failure::request_invalid(&violations))?;
-        let judged = self.judge_and_record(handed, trace, since).await?;
+        let judged = self.judge_and_record(handed, &asker, trace, since).await?;
         self.metrics.judged(&judged.verdict);
         Ok(Response::new(evidence::response(judged)))
     }
@@ -111,6 +112,8 @@ struct Asked {
     case_config: Option<Digest>,
     dry_run: bool,
     trace: Option<Trace>,
+    /// The operator's name for who asks.
+    caller: Arc<str>,
     since: Instant,
 }
 
@@ -126,6 +129,7 @@ impl Admission {
     async fn judge_and_record(
         &self,
         handed: evidence::Handed,
+        asker: &Asker,
         trace: Option<Trace>,
         since: Instant,
     ) -> Result<evidence::Judged, Status> {
@@ -148,6 +152,7 @@ impl Admission {
                 decision_id,
                 evidence: &evidence,
                 verdict: &verdict,
+                caller: Some(&asker.caller.name),
                 trace,
             },
             loaded.map_or(&self.names_unread, |loaded| &loaded.names),
@@ -208,6 +213,7 @@ impl Admission {
                 decision: &decision,
                 policy: policy.zip(basis.as_ref().map(|basis| basis.digest)),
                 unverified_for: standing.unverified_for,
+                caller: Some(&asked.caller),
                 trace: asked.trace.clone(),
             },
             loaded.map_or(&self.names_unread, |loaded| &loaded.names),

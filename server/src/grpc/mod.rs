@@ -19,14 +19,14 @@ use tonic::service::Routes;
 
 use self::screen::{Guard, Screen};
 use crate::{
-    audit::Trail,
+    audit::{Refusals, Trail},
     caller::Roster,
     limits::{Limits, REQUEST_BYTES_MAX},
     operations::metrics::Metrics,
     permit::Keyring,
     store::Store,
     supervision::Liveness,
-    transport::{Listeners, Stop, accept, tls::Tls},
+    transport::{Listeners, Stop, accept, stopped, tls::Tls},
 };
 
 /// Longest time that the listeners wait for the first reading of the policy.
@@ -98,8 +98,12 @@ pub async fn serve(
         .register_encoded_file_descriptor_set(admit_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let admission =
-        admission::Admission::new(store.clone(), trail, keyring.clone(), metrics.clone());
+    let admission = admission::Admission::new(
+        store.clone(),
+        trail.clone(),
+        keyring.clone(),
+        metrics.clone(),
+    );
     let admission =
         AdmissionServiceServer::new(admission).max_decoding_message_size(REQUEST_BYTES_MAX);
     let policy = policy::PolicyView::new(store, keyring, metrics.clone(), stop.clone());
@@ -108,9 +112,21 @@ pub async fn serve(
         .add_service(policy)
         .add_service(health_service)
         .add_service(reflection);
-    let screen = Screen::new(routes, Guard::new(roster, metrics.clone()), &limits);
+    let refusals = Refusals::default();
+    let guard = Guard::new(roster, refusals.clone(), metrics.clone());
+    let screen = Screen::new(routes, guard, &limits);
+    let recording = tokio::spawn(
+        refusals
+            .clone()
+            .follow(trail.clone(), stopped(stop.clone())),
+    );
 
     accept::serve(listeners, tls, screen, limits, metrics, stop).await;
+    // It ends with the stop; what was refused since then is recorded here.
+    let _ = recording.await;
+    if refusals.flush(&trail).await.is_err() {
+        tracing::error!("refused calls were counted, and are not in the audit log");
+    }
     watching.abort();
     Ok(())
 }

@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 
 use super::failure;
 use crate::{
+    audit::{RefusalKey, Refusals},
     caller::{Caller, Peer, RefusalCause, Roster, Rpc},
     limits::{Full, Limit, Limits, Place, Quota},
     operations::metrics::Metrics,
@@ -73,6 +74,7 @@ pub(super) struct Screen {
 #[derive(Clone)]
 pub(super) struct Guard {
     roster: channel::Receiver<Arc<Roster>>,
+    refusals: Refusals,
     metrics: Metrics,
 }
 
@@ -88,8 +90,16 @@ pub(super) struct Asker {
 }
 
 impl Guard {
-    pub(super) fn new(roster: channel::Receiver<Arc<Roster>>, metrics: Metrics) -> Self {
-        Self { roster, metrics }
+    pub(super) fn new(
+        roster: channel::Receiver<Arc<Roster>>,
+        refusals: Refusals,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            roster,
+            refusals,
+            metrics,
+        }
     }
 
     /// The caller at the other end of `connected`, as of now.
@@ -100,7 +110,7 @@ impl Guard {
         self.roster.borrow().identify(&connected.peer)
     }
 
-    /// Counts a refusal; what the peer is told of it.
+    /// Counts a refusal, for the metrics and the audit trail; what the peer is told of it.
     fn refuse(
         &self,
         cause: RefusalCause,
@@ -109,13 +119,12 @@ impl Guard {
         rpc: Rpc,
     ) -> Status {
         self.metrics.refused(cause, peer.via());
-        let caller = caller.map(|caller| &*caller.name);
-        tracing::debug!(
-            cause = cause.as_str(),
-            caller,
-            rpc = rpc.as_str(),
-            "refused"
-        );
+        self.refusals.count(RefusalKey {
+            caller: caller.map(|caller| Arc::clone(&caller.name)),
+            via: peer.via(),
+            rpc,
+            cause,
+        });
         failure::caller_not_allowed()
     }
 }

@@ -44,6 +44,8 @@ pub struct Judged<'a> {
     pub evidence: &'a Evidence,
     /// The verdict.
     pub verdict: &'a EvidenceVerdict,
+    /// The operator's name for who asked.
+    pub caller: Option<&'a str>,
     /// The caller's trace.
     pub trace: Option<record::Trace>,
 }
@@ -91,6 +93,7 @@ pub fn evidence(judged: Judged<'_>, names: &Names) -> record::Evidence {
         verdict,
         reasons,
         decision: judged.decision_id.map(|id| id.hyphenated().to_string()),
+        caller: judged.caller.map(ToOwned::to_owned),
         trace: judged.trace,
         host: names.close_host(&run.host),
         run: names.close_run(&run.run_id),

@@ -28,6 +28,9 @@ pub struct Evidence {
     /// The decision that the permit states, a UUID, be it for this run or not; none when this server
     /// did not sign it.
     pub decision: Option<String>,
+    /// The operator's name for who asked; none in entries of versions that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
     /// Where the caller's trace stands, if it stated one.
     pub trace: Option<Trace>,
     /// The host, as HMAC.

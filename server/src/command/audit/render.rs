@@ -7,12 +7,14 @@ use std::io::{self, Write};
 
 use admit_policy::{Code, EvidenceCode, Timestamp, text::shown};
 use anstyle::{AnsiColor, Style};
+use serde::Serialize;
 
 use crate::audit::{
     current::describe,
     names::HMAC_PREFIX,
     record::{
-        AdmissionStatus, Decision, Entry, Evidence, Lane, Verdict, evidence::EvidenceVerdict,
+        AdmissionStatus, Decision, Entry, Evidence, Lane, Refusal, Verdict,
+        evidence::EvidenceVerdict,
     },
 };
 
@@ -129,6 +131,20 @@ pub(super) fn status(status: AdmissionStatus) -> &'static str {
     }
 }
 
+/// A word of the closed schema, as it stands in the log.
+pub(super) fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => text(&word),
+        Ok(other) => text(&other.to_string()),
+        Err(_) => String::new(),
+    }
+}
+
+/// Who asked, behind what else a line says; nothing when the entry does not tell.
+pub(super) fn asked_by(caller: Option<&str>) -> String {
+    caller.map_or_else(String::new, |caller| format!(", caller {}", text(caller)))
+}
+
 /// The gate of a recorded code.
 pub(super) fn gate(code: &str) -> Option<Code> {
     Code::ALL.into_iter().find(|known| known.as_str() == code)
@@ -147,6 +163,7 @@ pub(super) fn line(to: &mut impl Write, seq: u64, entry: &Entry) -> io::Result<(
         Entry::Decision(decision) => return decision_line(to, seq, decision),
         Entry::Evidence(evidence) => return evidence_line(to, seq, evidence),
         Entry::Segment(_) | Entry::Checkpoint(_) => return Ok(()),
+        Entry::Refused(refusal) => (&refusal.until, refused(refusal)),
         Entry::Gap(gap) => {
             let requests = counted(gap.refused, "request was", "requests were");
             let why = describe(gap.cause);
@@ -181,6 +198,17 @@ pub(super) fn line(to: &mut impl Write, seq: u64, entry: &Entry) -> io::Result<(
     )
 }
 
+fn refused(refusal: &Refusal) -> String {
+    let calls = counted(refusal.count, "call", "calls");
+    let (rpc, via) = (word(&refusal.rpc), word(&refusal.via));
+    let who = match &refusal.caller {
+        Some(caller) => format!("caller {}", text(caller)),
+        None => "no known caller".into(),
+    };
+    let (cause, since) = (word(&refusal.cause), time(&refusal.since));
+    format!("REFUSED: {calls} of {rpc} over {via}, {who}: {cause}, since {since}")
+}
+
 fn decision_line(to: &mut impl Write, seq: u64, decision: &Decision) -> io::Result<()> {
     let policy = match &decision.policy {
         Some(digest) => digest.chars().take(SHORT_DIGEST_CHARS).collect(),
@@ -202,7 +230,9 @@ fn decision_line(to: &mut impl Write, seq: u64, decision: &Decision) -> io::Resu
         write!(to, " {STRONG}{}{STRONG:#}", reasons(&decision.reasons))?;
     }
     let dry_run = if decision.dry_run { ", dry run" } else { "" };
-    writeln!(to, " {FAINT}policy {}{dry_run}{FAINT:#}", text(&policy))
+    let caller = asked_by(decision.caller.as_deref());
+    let policy = text(&policy);
+    writeln!(to, " {FAINT}policy {policy}{dry_run}{caller}{FAINT:#}")
 }
 
 fn evidence_line(to: &mut impl Write, seq: u64, evidence: &Evidence) -> io::Result<()> {
@@ -216,8 +246,16 @@ fn evidence_line(to: &mut impl Write, seq: u64, evidence: &Evidence) -> io::Resu
     if !evidence.reasons.is_empty() {
         write!(to, " {STRONG}{}{STRONG:#}", reasons(&evidence.reasons))?;
     }
-    match &evidence.decision {
-        Some(decision) => writeln!(to, " {FAINT}decision {}{FAINT:#}", text(decision)),
-        None => writeln!(to),
+    let beside = [
+        ("decision", evidence.decision.as_deref()),
+        ("caller", evidence.caller.as_deref()),
+    ];
+    let beside: Vec<String> = beside
+        .into_iter()
+        .filter_map(|(what, value)| Some(format!("{what} {}", text(value?))))
+        .collect();
+    if beside.is_empty() {
+        return writeln!(to);
     }
+    writeln!(to, " {FAINT}{}{FAINT:#}", beside.join(", "))
 }

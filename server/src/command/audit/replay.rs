@@ -148,7 +148,8 @@ impl<W: Write> Replaying<'_, W> {
             }
             Entry::Decision(decision) => self.decision(links.seq.unwrap_or_default(), decision),
             Entry::Evidence(evidence) => self.evidence(links.seq.unwrap_or_default(), evidence),
-            Entry::Gap(_)
+            Entry::Refused(_)
+            | Entry::Gap(_)
             | Entry::Recovered(_)
             | Entry::Rejected(_)
             | Entry::Retired(_)
@@ -207,6 +208,7 @@ impl<W: Write> Replaying<'_, W> {
                 schema: SCHEMA,
                 seq,
                 id: &decision.id,
+                caller: decision.caller.as_deref(),
                 recorded,
                 fault,
             });
@@ -232,6 +234,7 @@ impl<W: Write> Replaying<'_, W> {
                 schema: SCHEMA,
                 seq,
                 id: &decision.id,
+                caller: decision.caller.as_deref(),
                 recorded,
                 derived,
             });
@@ -263,6 +266,7 @@ impl<W: Write> Replaying<'_, W> {
                 schema: SCHEMA,
                 seq,
                 id: &decision.id,
+                caller: decision.caller.as_deref(),
                 change,
                 recorded,
                 under_edit,

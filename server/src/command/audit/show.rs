@@ -1,6 +1,7 @@
 //! `admitd audit show`: everything about one entry, for whoever asks "why".
 
 mod evidence;
+mod refusal;
 
 use std::io::Write;
 
@@ -10,7 +11,9 @@ use uuid::Uuid;
 use super::{
     AuditError, Log, Outcome, Place,
     find::{self, Found},
-    render::{BAD, FAINT, STRONG, WARNING, gate, lane, line, name, pair, status, text, verdict},
+    render::{
+        BAD, FAINT, STRONG, WARNING, gate, lane, line, name, pair, status, text, verdict, word,
+    },
 };
 use crate::audit::{
     chain::{self, Links},
@@ -176,6 +179,7 @@ fn print(
     match entry {
         Entry::Decision(decision) => print_decision(to, decision)?,
         Entry::Evidence(evidence) => evidence::print(to, evidence)?,
+        Entry::Refused(refusal) => refusal::print(to, refusal)?,
         Entry::Segment(_)
         | Entry::Gap(_)
         | Entry::Recovered(_)
@@ -218,12 +222,18 @@ fn print_decision(to: &mut impl Write, decision: &Decision) -> Result<(), AuditE
             row(to, "basis", &text(basis.as_deref().unwrap_or("none")))?;
         }
     }
+    print_caller(to, decision.caller.as_deref())?;
     print_trace(to, decision.trace.as_ref())?;
     print_reasons(to, &decision.reasons, "gate", |code| {
         gate(code).map(|gate| (gate.denies(), gate.help()))
     })?;
     row(to, "pair", &pair(decision))?;
     print_facts(to, &decision.facts)
+}
+
+/// Entries of versions that did not record who asked do not tell.
+fn print_caller(to: &mut impl Write, caller: Option<&str>) -> Result<(), AuditError> {
+    caller.map_or(Ok(()), |caller| row(to, "caller", &text(caller)))
 }
 
 fn print_trace(to: &mut impl Write, trace: Option<&Trace>) -> Result<(), AuditError> {
@@ -257,15 +267,6 @@ fn print_reasons(
         }
     }
     Ok(())
-}
-
-/// A word of the closed schema, as it stands in the log.
-fn word(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => text(&word),
-        Ok(other) => text(&other.to_string()),
-        Err(_) => String::new(),
-    }
 }
 
 fn words(values: &[impl Serialize]) -> String {

@@ -28,6 +28,7 @@ pub(super) fn of_evidence(evidence: &Evidence, mut attributes: Attributes) -> Sp
 
 fn describe(evidence: &Evidence, attributes: &mut Attributes) {
     attributes.text("admit.evidence_id", &evidence.id);
+    attributes.some_text("admit.caller", evidence.caller.as_deref());
     attributes.some_text("admit.decision_id", evidence.decision.as_deref());
     attributes.word("admit.verdict", &evidence.verdict);
     attributes.texts("admit.reasons", &evidence.reasons);

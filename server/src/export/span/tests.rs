@@ -8,8 +8,8 @@ use prost::Message as _;
 
 use super::*;
 use crate::audit::record::{
-    Adapter, AdmissionStatus, Baseline, Cause, Fixture, Lane, LocalProvider, Presence, Segment,
-    ServedModel, Verdict,
+    Adapter, AdmissionStatus, Baseline, Cause, Fixture, Lane, LocalProvider, Presence, Refusal,
+    RefusalCause, Rpc, Segment, ServedModel, Verdict, Via,
 };
 
 const STREAM: &str = "0197a6e2-6d6e-7c4b-9f5b-0d3a5f8d2c11";
@@ -27,6 +27,7 @@ fn decision() -> Decision {
         policy: Some("1".repeat(64)),
         basis: Some("2".repeat(64)),
         unverified_ns: Some(7),
+        caller: Some("ci-runner".into()),
         trace: None,
         facts: Facts {
             host: "hmac:0123456789abcdef0123456789abcdef".into(),
@@ -132,6 +133,7 @@ fn a_decision_has_these_attributes_and_no_other() {
         ("admit.seq", "42"),
         ("admit.record_hash", &hash),
         ("admit.decision_id", DECISION_ID),
+        ("admit.caller", "ci-runner"),
         ("admit.verdict", "deny"),
         ("admit.reasons", "2 values"),
         ("admit.primary_reason", "admission-revoked"),
@@ -164,6 +166,7 @@ fn what_was_not_stated_is_no_attribute() {
     allowed.policy = None;
     allowed.basis = None;
     allowed.unverified_ns = None;
+    allowed.caller = None;
     allowed.facts.provider = String::new();
     allowed.facts.model = "gpt-5".into();
     let span = span_of_decision(allowed);
@@ -177,6 +180,7 @@ fn what_was_not_stated_is_no_attribute() {
         "admit.policy_digest",
         "admit.basis",
         "admit.policy_unverified_ns",
+        "admit.caller",
         "gen_ai.provider.name",
     ] {
         assert_eq!(value(key), None, "{key}");
@@ -307,6 +311,50 @@ fn what_the_log_says_about_itself_is_a_span_too() {
         assert_ne!(span.span_id, elsewhere.span_id);
         assert_ne!(span.trace_id, elsewhere.trace_id);
     }
+}
+
+#[test]
+fn refused_calls_are_a_span_from_the_first_to_the_last() {
+    let mut refusal = Refusal {
+        since: "2026-06-01T12:00:00Z".into(),
+        until: "2026-06-01T12:00:09.5Z".into(),
+        caller: Some("ci-runner".into()),
+        via: Via::Tls,
+        rpc: Rpc::CheckEvidence,
+        cause: RefusalCause::HostNotGranted,
+        count: 7,
+    };
+    let span = span_of(&Entry::Refused(refusal.clone()));
+    assert_eq!(span.name, "admit.audit.refused");
+    assert_eq!(span.kind(), SpanKind::Internal);
+    assert_eq!(span.status, None);
+    assert_eq!((span.trace_id.len(), span.span_id.len()), (16, 8));
+    assert_eq!(span.start_time_unix_nano, 1_780_315_200_000_000_000);
+    assert_eq!(span.end_time_unix_nano, 1_780_315_209_500_000_000);
+    let hash = "b".repeat(64);
+    let mut expected = BTreeMap::from([
+        ("admit.stream_id", STREAM),
+        ("admit.seq", "42"),
+        ("admit.record_hash", &hash),
+        ("admit.caller", "ci-runner"),
+        ("admit.refused.via", "tls"),
+        ("admit.refused.rpc", "check-evidence"),
+        ("admit.refused.cause", "host-not-granted"),
+        ("admit.refused.count", "7"),
+    ]);
+    let found = attributes(&span);
+    let found: BTreeMap<&str, &str> = found.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    assert_eq!(found, expected);
+    refusal.caller = None;
+    let span = span_of(&Entry::Refused(refusal.clone()));
+    let found = attributes(&span);
+    expected.remove("admit.caller");
+    assert!(found.keys().eq(expected.keys()));
+    // It is as old as its last call.
+    assert_eq!(
+        time_unix_nano(&Entry::Refused(refusal)),
+        span.end_time_unix_nano
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::{
     },
     command::audit::{
         AuditError,
-        render::{evidence_verdict, permit_pair, text},
+        render::{asked_by, evidence_verdict, permit_pair, text},
     },
 };
 
@@ -54,6 +54,7 @@ impl<W: Write> Replaying<'_, W> {
                 schema: SCHEMA,
                 seq,
                 id: &evidence.id,
+                caller: evidence.caller.as_deref(),
                 recorded,
                 derived,
             });
@@ -80,6 +81,7 @@ impl<W: Write> Replaying<'_, W> {
                 schema: SCHEMA,
                 seq,
                 id: &evidence.id,
+                caller: evidence.caller.as_deref(),
                 recorded,
                 fault,
             });
@@ -95,8 +97,9 @@ impl<W: Write> Replaying<'_, W> {
 }
 
 fn head(to: &mut impl Write, what: &str, seq: u64, evidence: &Evidence) -> Result<(), AuditError> {
-    let pair = format!("evidence {}", permit_pair(evidence));
-    headline(to, what, seq, (&evidence.time, &evidence.id), &pair)
+    let caller = asked_by(evidence.caller.as_deref());
+    let about = format!("evidence {}{caller}", permit_pair(evidence));
+    headline(to, what, seq, (&evidence.time, &evidence.id), &about)
 }
 
 fn judgment_text(judgment: &Judgment) -> String {

@@ -15,7 +15,9 @@ use crate::{
         AuditError, Log, Outcome,
         damage::{self, Before, DamageShape},
         json_line,
-        render::{BAD, FAINT, GOOD, STRONG, WARNING, counted, pair, status, text, time, verdict},
+        render::{
+            BAD, FAINT, GOOD, STRONG, WARNING, asked_by, counted, pair, status, text, time, verdict,
+        },
     },
 };
 
@@ -46,6 +48,9 @@ pub(super) enum Output<'a> {
         schema: &'static str,
         seq: u64,
         id: &'a str,
+        /// Who asked; none where the entry does not tell.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caller: Option<&'a str>,
         recorded: &'a Answer,
         derived: &'a Answer,
     },
@@ -53,6 +58,9 @@ pub(super) enum Output<'a> {
         schema: &'static str,
         seq: u64,
         id: &'a str,
+        /// Who asked; none where the entry does not tell.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caller: Option<&'a str>,
         recorded: &'a Answer,
         fault: String,
     },
@@ -60,6 +68,9 @@ pub(super) enum Output<'a> {
         schema: &'static str,
         seq: u64,
         id: &'a str,
+        /// Who asked; none where the entry does not tell.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caller: Option<&'a str>,
         recorded: &'a Judgment,
         derived: &'a Judgment,
     },
@@ -67,6 +78,9 @@ pub(super) enum Output<'a> {
         schema: &'static str,
         seq: u64,
         id: &'a str,
+        /// Who asked; none where the entry does not tell.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caller: Option<&'a str>,
         recorded: &'a Judgment,
         fault: String,
     },
@@ -74,6 +88,9 @@ pub(super) enum Output<'a> {
         schema: &'static str,
         seq: u64,
         id: &'a str,
+        /// Who asked; none where the entry does not tell.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caller: Option<&'a str>,
         change: Change,
         recorded: &'a Answer,
         under_edit: &'a Answer,
@@ -98,7 +115,9 @@ pub(super) fn head(
     decision: &Decision,
 ) -> Result<(), AuditError> {
     let stated = (decision.time.as_str(), decision.id.as_str());
-    headline(to, what, seq, stated, &pair(decision))
+    let caller = asked_by(decision.caller.as_deref());
+    let about = format!("{}{caller}", pair(decision));
+    headline(to, what, seq, stated, &about)
 }
 
 /// The first line of a finding about an entry that states this time and this id.

@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use super::{named, or, print_reasons, print_trace, row, word, words};
+use super::{named, or, print_caller, print_reasons, print_trace, row, words};
 use crate::{
     audit::record::evidence::{Evidence, FakeRun, Permit, Scan},
     command::audit::{
         AuditError,
-        render::{check, evidence_verdict, lane, name, permit_pair, text},
+        render::{check, evidence_verdict, lane, name, permit_pair, text, word},
     },
 };
 
@@ -17,6 +17,7 @@ pub(super) fn print(to: &mut impl Write, evidence: &Evidence) -> Result<(), Audi
     let time = format!("{}, ready after {elapsed_us} µs", text(&evidence.time));
     row(to, "time", &time)?;
     row(to, "verdict", &evidence_verdict(evidence.verdict))?;
+    print_caller(to, evidence.caller.as_deref())?;
     print_trace(to, evidence.trace.as_ref())?;
     print_reasons(to, &evidence.reasons, "check", |code| {
         check(code).map(|check| (check.rejects(), check.help()))

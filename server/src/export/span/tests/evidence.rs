@@ -21,6 +21,7 @@ fn evidence() -> Evidence {
         verdict: kept::EvidenceVerdict::Rejected,
         reasons: vec!["observed-model-mismatch".into(), "pipeline-failed".into()],
         decision: Some(DECISION_ID.into()),
+        caller: Some("ci-runner".into()),
         trace: trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"),
         host: "hmac:0123456789abcdef0123456789abcdef".into(),
         run: "hmac:fedcba9876543210fedcba9876543210".into(),
@@ -91,6 +92,7 @@ fn a_verdict_on_evidence_has_these_attributes_and_no_other() {
         ("admit.record_hash", &hash),
         ("admit.evidence_id", EVIDENCE_ID),
         ("admit.decision_id", DECISION_ID),
+        ("admit.caller", "ci-runner"),
         ("admit.verdict", "rejected"),
         ("admit.reasons", "2 values"),
         ("admit.primary_reason", "observed-model-mismatch"),
@@ -112,11 +114,13 @@ fn a_verdict_on_evidence_has_these_attributes_and_no_other() {
     let mut bare = evidence();
     bare.permit = None;
     bare.decision = None;
+    bare.caller = None;
     bare.reasons = vec![];
     let span = span_of(&entry(bare));
     let found = attributes(&span);
     for key in [
         "admit.decision_id",
+        "admit.caller",
         "admit.primary_reason",
         "admit.lane",
         "gen_ai.provider.name",
