@@ -3,5 +3,7 @@
 //! Deliberately absent: what is served on a connection (`crate::grpc`).
 
 mod defect;
+pub mod tls;
 
 pub use defect::HandshakeDefect;
+pub use tls::{Credential, Secured, Tls, TlsError, TlsFollower};
