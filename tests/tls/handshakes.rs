@@ -88,12 +88,12 @@ fn defective(authority: &Authority) -> Vec<(&'static str, Shown, HandshakeDefect
     let [first, .., last] = der[..] else { panic!() };
     let end = |year| {
         shown(issuer, |params| {
-            params.not_after = date_time_ymd(year, 1, 1)
+            params.not_after = date_time_ymd(year, 1, 1);
         })
     };
     let begin = |year| {
         shown(issuer, |params| {
-            params.not_before = date_time_ymd(year, 1, 1)
+            params.not_before = date_time_ymd(year, 1, 1);
         })
     };
     let root = CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap();

@@ -138,7 +138,7 @@ async fn a_broken_set_changes_nothing_and_is_told_once() {
                     &site.config.key,
                     site.authority.issue("localhost", FUTURE).key,
                 )
-                .unwrap()
+                .unwrap();
             },
             "is not the private key",
         ),

@@ -153,7 +153,7 @@ fn cases(site: &Site) -> Vec<(&'static str, Broken, Option<&'static str>)> {
         (
             "an authority's",
             server(site, |params| {
-                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             }),
             Some("put the server's own first"),
         ),
