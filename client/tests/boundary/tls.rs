@@ -19,8 +19,8 @@ use crate::{
     stub::Script,
 };
 
-/// A day in the past, as certificates write it.
-const PAST: &str = "250102000000Z";
+/// A year that is over, or has begun.
+const PAST: i32 = 2026;
 const PATIENT: Duration = Duration::from_secs(30);
 
 /// A folder for the files of a client.

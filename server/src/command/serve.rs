@@ -21,7 +21,7 @@ use crate::{
     permit::{DirectoryError, Keyring, KeyringFollower},
     store::{Store, Writer},
     supervision::{Inherited, InheritedFault, Liveness, Reload, Supervisor},
-    transport::{ListenError, Listeners},
+    transport::{ListenError, Listeners, Tls, TlsError, TlsFollower},
 };
 
 /// Longest time that the service manager waits for the first reading of the policy; a daemon without one
@@ -40,6 +40,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// TLS is not to be had.
+    #[error("nobody could connect over TLS")]
+    Tls(#[from] TlsError),
     /// The limits need more files than there can be.
     #[error(transparent)]
     Files(#[from] FilesFault),
@@ -77,6 +80,9 @@ pub struct Daemon {
     reload: Reload,
     roster: channel::Sender<Arc<Roster>>,
     metrics: Metrics,
+    tls: Option<Tls>,
+    /// Certificates are followed as long as this lives.
+    _tls_follower: Option<TlsFollower>,
     /// Permit keys are rotated as long as this lives.
     _keys: KeyringFollower,
     /// The policy is read as long as this lives.
@@ -110,6 +116,13 @@ impl Daemon {
             // What a former receiver has not got yet is not deleted.
             export::hold_retention(&trail);
         }
+        let (tls, follower) = config
+            .listen
+            .tls
+            .as_ref()
+            .map(|tls| Tls::open(tls, metrics.clone()))
+            .transpose()?
+            .unzip();
         let operations = serve_operations(config.listen.operations, registry).await?;
         let listeners = Listeners::bind(&config.listen, &mut inherited).await?;
         inherited.rest()?;
@@ -151,8 +164,10 @@ impl Daemon {
             reload,
             roster,
             metrics: parts.metrics.clone(),
-            serving: tokio::spawn(grpc::serve(listeners, None, parts, stopping)),
+            serving: tokio::spawn(grpc::serve(listeners, tls.clone(), parts, stopping)),
             operations,
+            tls,
+            _tls_follower: follower,
             _keys: keys,
             _writer: writer,
             _exporter: exporter,
@@ -248,7 +263,7 @@ pub async fn run(source: Source, config: Config, inherited: Inherited) -> Result
         source,
         started_with,
         roster: daemon.roster.clone(),
-        tls: None,
+        tls: daemon.tls.clone(),
         metrics: daemon.metrics.clone(),
     };
     tokio::spawn(reread.follow(daemon.reload.subscribe()));

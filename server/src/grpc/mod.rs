@@ -86,13 +86,13 @@ pub async fn serve(
     let (reporter, health_service) = tonic_health::server::health_reporter();
     health::report(&reporter, false).await;
     store.first_reading(FIRST_READING_MAX).await;
-    let watching = tokio::spawn(health::follow(
-        reporter,
-        store.clone(),
-        trail.clone(),
+    let looked_at = health::LookedAt {
+        store: store.clone(),
+        trail: trail.clone(),
         liveness,
-        stop.clone(),
-    ));
+        only_tls: tls.clone().filter(|_| listeners.is_tls_alone()),
+    };
+    let watching = tokio::spawn(health::follow(reporter, looked_at, stop.clone()));
 
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(admit_proto::FILE_DESCRIPTOR_SET)

@@ -10,7 +10,7 @@
 //! was read is in force, broken or not.
 
 pub mod scan;
-mod watch;
+pub(crate) mod watch;
 mod writer;
 
 use std::{

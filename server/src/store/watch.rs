@@ -1,8 +1,8 @@
-//! Change notification for the policy directory.
+//! Change notification for one path: the policy directory, or a file of TLS.
 //!
-//! It only ever wakes the writer up earlier: where it is not to be had, or misses something, the
-//! rescan finds the change. Every folder above the directory is watched too, because a directory
-//! that is replaced takes its own watch with it.
+//! It only ever wakes its reader up earlier: where it is not to be had, or misses something, the
+//! rescan finds the change. Every folder above the path is watched too, because a directory that is
+//! replaced takes its own watch with it.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use notify::{
 /// Most links that are followed from the configured path; the kernel follows no more either.
 const LINKS_MAX: usize = 40;
 
-/// Which directory is being watched.
+/// What is being watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
     real_path: PathBuf,
@@ -32,8 +32,8 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(policy_dir: &Path) -> Option<Self> {
-        let real_path = fs::canonicalize(policy_dir).ok()?;
+    fn of(path: &Path) -> Option<Self> {
+        let real_path = fs::canonicalize(path).ok()?;
         let metadata = fs::metadata(&real_path).ok()?;
         Some(Self {
             real_path,
@@ -43,13 +43,13 @@ impl Identity {
     }
 }
 
-/// The watches on the policy directory and on what it hangs on.
+/// The watches on a path and on what it hangs on.
 #[derive(Debug)]
-pub(super) struct Watches {
-    policy_dir: PathBuf,
+pub(crate) struct Watches {
+    path: PathBuf,
     wake: SyncSender<()>,
     watched: Option<(Option<Identity>, RecommendedWatcher)>,
-    /// Something happened to the directory itself or above it. The inode number alone would not
+    /// Something happened to the path itself or above it. The inode number alone would not
     /// tell: a new directory may get that of the old one.
     replaced: Arc<AtomicBool>,
     /// The failure that was last told of, so that it is told once.
@@ -57,9 +57,9 @@ pub(super) struct Watches {
 }
 
 impl Watches {
-    pub(super) fn new(policy_dir: &Path, wake: SyncSender<()>) -> Self {
+    pub(crate) fn new(path: &Path, wake: SyncSender<()>) -> Self {
         Self {
-            policy_dir: absolute(policy_dir),
+            path: absolute(path),
             wake,
             watched: None,
             replaced: Arc::new(AtomicBool::new(false)),
@@ -67,10 +67,10 @@ impl Watches {
         }
     }
 
-    /// Watches anew when the directory is another one than before.
-    pub(super) fn renew(&mut self) {
+    /// Watches anew when something else is at the path than before.
+    pub(crate) fn renew(&mut self) {
         let replaced = self.replaced.swap(false, Ordering::Relaxed);
-        let identity = Identity::of(&self.policy_dir);
+        let identity = Identity::of(&self.path);
         let is_watched = self
             .watched
             .as_ref()
@@ -95,7 +95,7 @@ impl Watches {
     }
 
     fn watch(&self, identity: Option<&Identity>) -> notify::Result<RecommendedWatcher> {
-        let mut roots = links(&self.policy_dir);
+        let mut roots = links(&self.path);
         roots.extend(identity.map(|found| found.real_path.clone()));
         let (wake, replaced) = (self.wake.clone(), Arc::clone(&self.replaced));
         let of_interest = roots.clone();
@@ -141,7 +141,7 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// What an event means for the policy directory.
+/// What an event means for the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Relevance {
     /// Nothing.
@@ -152,7 +152,7 @@ enum Relevance {
     Above,
 }
 
-/// What `event` means for the directories `roots`. Mere reading changes nothing, the writer's own
+/// What `event` means for the paths `roots`. Mere reading changes nothing, the reader's own
 /// least of all.
 fn relevance(event: &Event, roots: &[PathBuf]) -> Relevance {
     let is_reading = match event.kind {

@@ -81,6 +81,12 @@ impl Listeners {
         })
     }
 
+    /// Whether there is no way in but TLS.
+    #[must_use]
+    pub fn is_tls_alone(&self) -> bool {
+        self.tls.is_some() && self.tcp.is_none() && self.unix.is_none()
+    }
+
     /// The plaintext address that is listened on.
     #[must_use]
     pub fn tcp_address(&self) -> Option<SocketAddr> {

@@ -13,3 +13,4 @@ pub use accept::{Stop, stopped};
 pub use connection::{Connected, Scope};
 pub use defect::HandshakeDefect;
 pub use listeners::{ListenError, Listeners};
+pub use tls::{Credential, Secured, Tls, TlsError, TlsFollower};
