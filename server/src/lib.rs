@@ -8,6 +8,7 @@
 //! - [`limits`], [`caller`]: how much is taken at one time, and of whom
 //! - [`wire`]: messages ⇄ domain values
 //! - [`transport`]: listeners and connections
+//! - [`readiness`]: whether a launch could be answered
 //! - [`grpc`]: the services
 //! - [`export`]: the log as spans
 //! - [`operations`]: metrics and the status page
@@ -31,6 +32,7 @@ pub mod key_file;
 pub mod limits;
 pub mod operations;
 pub mod permit;
+pub mod readiness;
 pub mod report;
 pub mod store;
 pub mod supervision;

@@ -14,11 +14,12 @@ use crate::{
     audit::{Trail, metrics::TrailMetrics, recovery::OpenError, writer::TrailWriter},
     caller::Roster,
     config::{Config, Source},
-    export::{self, ExportError, Exporter},
+    export::{self, ExportConfig, ExportError, Exporter},
     files::{self, FilesFault},
     grpc::{self, Parts, ServeError},
-    operations::{Operations, metrics::Metrics},
+    operations::{Operations, Watched, metrics::Metrics},
     permit::{DirectoryError, Keyring, KeyringFollower},
+    readiness::Readiness,
     store::{Store, Writer},
     supervision::{Inherited, InheritedFault, Liveness, Reload, Supervisor},
     transport::{ListenError, Listeners, Tls, TlsError, TlsFollower},
@@ -58,9 +59,9 @@ pub enum StartError {
     /// The sockets of the service manager are not those of the configuration.
     #[error("the inherited sockets cannot be served")]
     Inherited(#[from] InheritedFault),
-    /// The metrics cannot be served.
-    #[error("cannot listen on `{address}` for metrics")]
-    Metrics {
+    /// The operations port cannot be had.
+    #[error("cannot listen on `{address}` for metrics and the status page")]
+    Operations {
         /// The address.
         address: SocketAddr,
         /// What the system says.
@@ -74,7 +75,7 @@ pub struct Daemon {
     tcp_address: Option<SocketAddr>,
     stop: channel::Sender<bool>,
     serving: JoinHandle<Result<(), ServeError>>,
-    operations: Option<JoinHandle<io::Result<()>>>,
+    operations: Option<JoinHandle<()>>,
     supervisor: Supervisor,
     store: Store,
     reload: Reload,
@@ -107,23 +108,11 @@ impl Daemon {
         // The log is opened before anything listens: who sees the daemon listen can be answered.
         let (trail, trail_writer) = Trail::open(config.audit.clone(), trail_metrics)?;
         let (keyring, keys) = Keyring::open(&config.permit, &config.audit.dir)?;
-        let exporter = config
-            .export
-            .clone()
-            .map(|export| export::start(export, trail.clone()))
-            .transpose()?;
-        if exporter.is_none() {
-            // What a former receiver has not got yet is not deleted.
-            export::hold_retention(&trail);
-        }
-        let (tls, follower) = config
-            .listen
-            .tls
-            .as_ref()
-            .map(|tls| Tls::open(tls, metrics.clone()))
-            .transpose()?
-            .unzip();
-        let operations = serve_operations(config.listen.operations, registry).await?;
+        let exporter = start_export(config.export.clone(), &trail)?;
+        let tls = config.listen.tls.as_ref();
+        let tls = tls.map(|tls| Tls::open(tls, metrics.clone())).transpose()?;
+        let (tls, follower) = tls.unzip();
+        let operations = bind_operations(config.listen.operations).await?;
         let listeners = Listeners::bind(&config.listen, &mut inherited).await?;
         inherited.rest()?;
         let tcp_address = listeners.tcp_address();
@@ -142,9 +131,26 @@ impl Daemon {
         let liveness = Liveness::new(store.clone(), trail.clone(), rescan_interval);
         let reload = Reload::default();
         let (stop, stopping) = channel::channel(false);
+        let readiness = Readiness {
+            store: store.clone(),
+            trail: trail.clone(),
+            only_tls: tls.clone().filter(|_| listeners.is_tls_alone()),
+            stop: stopping.clone(),
+        };
+        let watched = Watched {
+            registry,
+            metrics: metrics.clone(),
+            store: store.clone(),
+            trail: trail.clone(),
+            has_receiver: exporter.is_some(),
+            readiness: readiness.clone(),
+            liveness: liveness.clone(),
+        };
+        let operations = operations.map(|operations| tokio::spawn(operations.serve(watched)));
         let parts = Parts {
             store,
             trail,
+            readiness,
             liveness,
             keyring,
             roster: roster_now,
@@ -229,22 +235,34 @@ impl Daemon {
     }
 }
 
-/// Serves the metrics, if an address is configured.
-async fn serve_operations(
-    address: Option<SocketAddr>,
-    registry: Registry,
-) -> Result<Option<JoinHandle<io::Result<()>>>, StartError> {
+/// Starts the export, if an endpoint is configured.
+fn start_export(
+    config: Option<ExportConfig>,
+    trail: &Trail,
+) -> Result<Option<Exporter>, ExportError> {
+    let exporter = config
+        .map(|export| export::start(export, trail.clone()))
+        .transpose()?;
+    if exporter.is_none() {
+        // What a former receiver has not got yet is not deleted.
+        export::hold_retention(trail);
+    }
+    Ok(exporter)
+}
+
+/// Binds the operations port, if an address is configured.
+async fn bind_operations(address: Option<SocketAddr>) -> Result<Option<Operations>, StartError> {
     let Some(address) = address else {
         return Ok(None);
     };
     let operations = Operations::bind(address)
         .await
-        .map_err(|source| StartError::Metrics { address, source })?;
+        .map_err(|source| StartError::Operations { address, source })?;
     tracing::info!(
         address = operations.address().map(tracing::field::display),
         "metrics"
     );
-    Ok(Some(tokio::spawn(operations.serve(Arc::new(registry)))))
+    Ok(Some(operations))
 }
 
 /// Runs the daemon until it is told to stop.

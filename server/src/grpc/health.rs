@@ -6,12 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch as channel;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{
-    audit::{Trail, TrailState},
-    store::Store,
-    supervision::Liveness,
-    transport::{Stop, Tls, stopped},
-};
+use crate::{audit::TrailState, readiness::Readiness, supervision::Liveness, transport::stopped};
 
 /// The services that health is reported for; the empty name stands for the whole daemon.
 const SERVICES: [&str; 3] = ["", "admit.v1.AdmissionService", "admit.v1.PolicyService"];
@@ -19,15 +14,6 @@ const SERVICES: [&str; 3] = ["", "admit.v1.AdmissionService", "admit.v1.PolicySe
 const LIVENESS: &str = "liveness";
 /// How often health is looked at without any change of the policy: a policy grows stale in silence.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-
-/// What health depends on.
-pub(super) struct LookedAt {
-    pub(super) store: Store,
-    pub(super) trail: Trail,
-    pub(super) liveness: Liveness,
-    /// TLS, when there is no other way in: nobody could ask once its certificate has expired.
-    pub(super) only_tls: Option<Tls>,
-}
 
 /// Reports one status for every service.
 pub(super) async fn report(reporter: &HealthReporter, is_serving: bool) {
@@ -53,13 +39,12 @@ async fn report_liveness(reporter: &HealthReporter, is_alive: bool) {
 
 /// Keeps the reported health true until the daemon stops. Until now nothing was reported but that it does
 /// not serve; whoever follows health hears of changes alone.
-pub(super) async fn follow(reporter: HealthReporter, looked_at: LookedAt, stop: Stop) {
-    let LookedAt {
-        mut store,
-        trail,
-        liveness,
-        only_tls,
-    } = looked_at;
+pub(super) async fn follow(reporter: HealthReporter, readiness: Readiness, liveness: Liveness) {
+    let (mut store, trail, stop) = (
+        readiness.store.clone(),
+        &readiness.trail,
+        readiness.stop.clone(),
+    );
     let mut recording = trail.follow();
     let mut reported = false;
     let mut reported_alive = None;
@@ -70,9 +55,7 @@ pub(super) async fn follow(reporter: HealthReporter, looked_at: LookedAt, stop: 
             reported_alive = Some(is_alive);
         }
         let stopping = *stop.borrow();
-        let is_reachable = only_tls.as_ref().is_none_or(Tls::is_usable);
-        let is_serving =
-            !stopping && is_reachable && store.is_serving() && trail.unwritable().is_none();
+        let is_serving = readiness.look().is_ok();
         if reported != is_serving {
             report(&reporter, is_serving).await;
             tracing::info!(is_serving, "health");
@@ -128,8 +111,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        audit::{LogConfig, metrics::TrailMetrics},
-        store::StoreConfig,
+        audit::{LogConfig, Trail, metrics::TrailMetrics},
+        store::{Store, StoreConfig},
     };
 
     #[tokio::test]
@@ -175,13 +158,13 @@ mod tests {
         // It looks once and ends.
         let (_sender, stop) = channel::channel(true);
         let liveness = Liveness::new(store.clone(), trail.clone(), Duration::from_secs(5));
-        let looked_at = LookedAt {
+        let readiness = Readiness {
             store,
             trail,
-            liveness,
             only_tls: None,
+            stop,
         };
-        follow(reporter, looked_at, stop).await;
+        follow(reporter, readiness, liveness).await;
         for mut watch in watches {
             let next = tokio::time::timeout(Duration::ZERO, watch.next()).await;
             assert!(next.is_err(), "{next:?}");

@@ -24,6 +24,7 @@ use crate::{
     limits::{Limits, REQUEST_BYTES_MAX},
     operations::metrics::Metrics,
     permit::Keyring,
+    readiness::Readiness,
     store::Store,
     supervision::Liveness,
     transport::{Listeners, Stop, accept, stopped, tls::Tls},
@@ -50,6 +51,8 @@ pub struct Parts {
     pub store: Store,
     /// Where answers are recorded.
     pub trail: Trail,
+    /// Whether a real launch could be answered.
+    pub readiness: Readiness,
     /// Whether there is progress.
     pub liveness: Liveness,
     /// The keys of permits.
@@ -76,6 +79,7 @@ pub async fn serve(
     let Parts {
         mut store,
         trail,
+        readiness,
         liveness,
         keyring,
         roster,
@@ -86,13 +90,7 @@ pub async fn serve(
     let (reporter, health_service) = tonic_health::server::health_reporter();
     health::report(&reporter, false).await;
     store.first_reading(FIRST_READING_MAX).await;
-    let looked_at = health::LookedAt {
-        store: store.clone(),
-        trail: trail.clone(),
-        liveness,
-        only_tls: tls.clone().filter(|_| listeners.is_tls_alone()),
-    };
-    let watching = tokio::spawn(health::follow(reporter, looked_at, stop.clone()));
+    let watching = tokio::spawn(health::follow(reporter, readiness, liveness));
 
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(admit_proto::FILE_DESCRIPTOR_SET)

@@ -8,7 +8,7 @@ use std::{sync::atomic::AtomicU64, time::Duration};
 use admit_policy::{Decision, EvidenceVerdict, Verdict};
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
 use tonic::Code;
@@ -27,6 +27,9 @@ const ANSWER_BUCKETS: [f64; 14] = [
 
 /// The word of a verdict without any objection.
 const NO_CODE: &str = "none";
+
+/// The version of admitd.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A label that has a closed set of words.
 type Word = (&'static str, &'static str);
@@ -48,10 +51,14 @@ pub struct Metrics {
     pub in_flight: Gauge,
     /// Open watches of the policy.
     pub watchers: Gauge,
+    /// Entries that wait for the writer of the audit log.
+    pub audit_waiting_records: Gauge,
     /// Whether a real launch could be answered: 1 or 0.
     pub serving: Gauge,
     /// How long ago the policy in force was last found to be what is on the disk.
     pub policy_age_seconds: Gauge<f64, AtomicU64>,
+    /// How old it may get.
+    pub policy_staleness_max_seconds: Gauge<f64, AtomicU64>,
     /// The findings of the policy in force.
     pub policy_findings: Gauge,
     /// The pairs that the policy in force admits now.
@@ -81,8 +88,10 @@ impl Metrics {
             connections: Family::default(),
             in_flight: Gauge::default(),
             watchers: Gauge::default(),
+            audit_waiting_records: Gauge::default(),
             serving: Gauge::default(),
             policy_age_seconds: Gauge::default(),
+            policy_staleness_max_seconds: Gauge::default(),
             policy_findings: Gauge::default(),
             policy_admitted_pairs: Gauge::default(),
             policy_next_expiry_seconds: Gauge::default(),
@@ -141,15 +150,31 @@ impl Metrics {
             metrics.watchers.clone(),
         );
         registry.register(
+            "audit_waiting_records",
+            "Entries that wait for the writer of the audit log",
+            metrics.audit_waiting_records.clone(),
+        );
+        registry.register(
+            "build",
+            "The version that runs",
+            Info::new([("version", VERSION)]),
+        );
+        registry.register(
             "serving",
             "Whether a real launch could be answered",
             metrics.serving.clone(),
         );
         registry.register_with_unit(
             "policy_age",
-            "Time since the policy in force was last found to be what is on the disk",
+            "Time since the policy in force was last found to be what is on the disk; NaN without a policy",
             Unit::Seconds,
             metrics.policy_age_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "policy_staleness_max",
+            "The age from which on the policy holds no more",
+            Unit::Seconds,
+            metrics.policy_staleness_max_seconds.clone(),
         );
         registry.register(
             "policy_findings",
@@ -205,7 +230,13 @@ impl Metrics {
             self.decisions
                 .get_or_create(&[("verdict", "allow"), ("primary", NO_CODE)]),
         );
+        drop(
+            self.evidence
+                .get_or_create(&[("verdict", "accepted"), ("primary", NO_CODE)]),
+        );
         for rpc in Rpc::ALL {
+            let code = ("code", code_word(Code::Ok));
+            drop(self.answers.get_or_create(&[("rpc", rpc.as_str()), code]));
             drop(self.answer_seconds.get_or_create(&[("rpc", rpc.as_str())]));
         }
     }
@@ -267,6 +298,35 @@ impl Metrics {
         self.connections
             .get_or_create(&[("via", via.as_str())])
             .clone()
+    }
+
+    /// The calls that were refused because of who made them, so far.
+    #[must_use]
+    pub fn refusals(&self) -> u64 {
+        Via::ALL
+            .into_iter()
+            .flat_map(|via| RefusalCause::ALL.map(|cause| self.refused_counter(cause, via).get()))
+            .fold(0, u64::saturating_add)
+    }
+
+    /// The calls and connections that were over a limit, so far.
+    #[must_use]
+    pub fn overloads(&self) -> u64 {
+        let counts = Limit::ALL.map(|limit| {
+            let counter = self.overloaded.get_or_create(&[("limit", limit.as_str())]);
+            counter.get()
+        });
+        counts.into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// The TLS handshakes that failed, so far.
+    #[must_use]
+    pub fn failed_handshakes(&self) -> u64 {
+        let counts = HandshakeDefect::ALL.map(|defect| {
+            let defect = [("defect", defect.as_str())];
+            self.handshakes_failed.get_or_create(&defect).get()
+        });
+        counts.into_iter().fold(0, u64::saturating_add)
     }
 
     fn refused_counter(&self, cause: RefusalCause, via: Via) -> Counter {

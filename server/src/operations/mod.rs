@@ -1,16 +1,40 @@
-//! The operations listener: metrics for Prometheus, as plain HTTP on a loopback address.
+//! The operations port: metrics, probes and the status page, as plain HTTP for whoever may reach it.
 //!
-//! Deliberately absent: anything that changes something, and any label that a caller could choose.
+//! In reading order: [`metrics`], `observe`; `status`; `routes`, [`listener`]. Deliberately
+//! absent: anything that changes something, and any label that a caller could choose.
 
+pub mod listener;
 pub mod metrics;
+mod observe;
+mod routes;
+mod status;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use axum::{Router, extract::State, http::header, routing::get};
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use crate::{audit::Trail, readiness::Readiness, store::Store, supervision::Liveness};
+use metrics::Metrics;
+
+/// What is shown.
+#[derive(Debug)]
+pub struct Watched {
+    /// Every metric.
+    pub registry: Registry,
+    /// Those of calls and the policy, which are in the registry as well.
+    pub metrics: Metrics,
+    /// The policy in force.
+    pub store: Store,
+    /// The audit trail.
+    pub trail: Trail,
+    /// Whether spans go to a receiver.
+    pub has_receiver: bool,
+    /// Whether a real launch could be answered.
+    pub readiness: Readiness,
+    /// Whether the daemon makes progress.
+    pub liveness: Liveness,
+}
 
 /// The listener, bound and not yet answering.
 #[derive(Debug)]
@@ -36,23 +60,82 @@ impl Operations {
     }
 
     /// Answers for as long as the task lives.
-    ///
-    /// # Errors
-    ///
-    /// When the listener fails.
-    pub async fn serve(self, registry: Arc<Registry>) -> io::Result<()> {
-        let router = Router::new()
-            .route("/metrics", get(metrics))
-            .with_state(registry);
-        axum::serve(self.listener, router).await
+    pub async fn serve(self, watched: Watched) {
+        let routes = routes::routes(Arc::new(watched));
+        listener::serve(self.listener, routes, listener::Bounds::OPERATIONS).await;
     }
 }
 
-async fn metrics(
-    State(registry): State<Arc<Registry>>,
-) -> ([(header::HeaderName, &'static str); 1], String) {
-    let mut text = String::new();
-    // Writing to a text cannot fail.
-    let _ = encode(&mut text, &registry);
-    ([(header::CONTENT_TYPE, OPENMETRICS)], text)
+#[cfg(test)]
+pub(crate) mod stage {
+    //! What the tests of this module watch: a daemon without listeners and without a policy.
+
+    use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+    use admit_policy::Terms;
+    use tempfile::TempDir;
+    use tokio::sync::watch as channel;
+
+    use super::*;
+    use crate::{
+        audit::{LogConfig, metrics::TrailMetrics, writer::TrailWriter},
+        store::{StoreConfig, Writer},
+    };
+
+    /// What keeps a watched daemon going.
+    pub(crate) struct Kept {
+        pub(crate) trail_writer: TrailWriter,
+        pub(crate) stop: channel::Sender<bool>,
+        _writer: Writer,
+        _folder: TempDir,
+    }
+
+    pub(crate) fn watched() -> (Watched, Kept) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LogConfig {
+            dir: folder.path().join("audit"),
+            segment_bytes: 1 << 20,
+            segment_age: Duration::from_secs(60),
+            retention: None,
+            free_space_min: 0,
+            patience: Duration::from_secs(2),
+            signing_key: None,
+        };
+        let rescan_interval = Duration::from_secs(5);
+        let config = StoreConfig {
+            policy_dir: PathBuf::from("nowhere"),
+            rescan_interval,
+        };
+        let terms = Terms {
+            staleness_max: Duration::from_secs(30),
+            network_classes: BTreeMap::new(),
+        };
+        let mut registry = Registry::default();
+        let trail_metrics = TrailMetrics::register(&mut registry);
+        let metrics = Metrics::register(&mut registry);
+        let (trail, trail_writer) = Trail::open(log, trail_metrics).unwrap();
+        let (store, writer) = Store::open(config, terms, trail.names_key().clone()).unwrap();
+        let (sender, stop) = channel::channel(false);
+        let watched = Watched {
+            registry,
+            metrics,
+            liveness: Liveness::new(store.clone(), trail.clone(), rescan_interval),
+            readiness: Readiness {
+                store: store.clone(),
+                trail: trail.clone(),
+                only_tls: None,
+                stop,
+            },
+            store,
+            trail,
+            has_receiver: false,
+        };
+        let kept = Kept {
+            trail_writer,
+            stop: sender,
+            _writer: writer,
+            _folder: folder,
+        };
+        (watched, kept)
+    }
 }
