@@ -13,6 +13,8 @@ mod keeping;
 mod recording;
 #[path = "trail/recovering.rs"]
 mod recovering;
+#[path = "trail/refusals.rs"]
+mod refusals;
 #[path = "trail/sequences.rs"]
 mod sequences;
 

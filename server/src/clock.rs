@@ -16,5 +16,11 @@ pub fn now() -> Option<Timestamp> {
 /// Now, as RFC 3339, for what is noted beside decisions; the epoch when the clock is of no use.
 #[must_use]
 pub fn text() -> String {
-    now().map_or_else(|| "1970-01-01T00:00:00Z".into(), |now| now.to_string())
+    written(now())
+}
+
+/// What [`now`] was, as RFC 3339; the epoch when the clock was of no use.
+#[must_use]
+pub fn written(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "1970-01-01T00:00:00Z".into(), |at| at.to_string())
 }

@@ -7,7 +7,9 @@
 //! - Sequence numbers have no gap and are never used twice.
 //! - One process writes: the audit directory itself is locked, and one thread has the file.
 //! - No text of a caller is in it: [`record`] has no place for one. The ids of a well-formed
-//!   `traceparent` are the one thing that a caller chooses.
+//!   `traceparent` are the one thing that a caller chooses. Its name is the operator's for it.
+//! - Calls that are refused because of who made them are counted, and not recorded one by one: no flood
+//!   of them fills the log.
 //!
 //! # On the disk
 //!
@@ -30,7 +32,7 @@
 //!
 //! In reading order: [`record`], [`chain`], [`segment`], [`damage`], [`verify`]; [`private`], [`keys`], [`names`], [`closed`],
 //! [`basis`]; [`current`], [`log`], [`recovery`], [`queue`], [`writer`],
-//! [`trail`]; [`replay`]. Deliberately absent: spans. They are a
+//! [`trail`], [`refusals`]; [`replay`]. Deliberately absent: spans. They are a
 //! projection of this log, made by `crate::export`.
 
 pub mod basis;
@@ -46,6 +48,7 @@ pub mod private;
 pub mod queue;
 pub mod record;
 pub mod recovery;
+pub mod refusals;
 pub mod replay;
 pub mod segment;
 pub mod trail;
