@@ -233,7 +233,7 @@ async fn the_end_comes_with_a_log_that_cannot_be_written_too() {
     pass(MOMENT).await;
     recorded.refusals.count(key(None));
     let log = Arc::clone(&recorded.log);
-    let ended = timeout(REFUSAL_INTERVAL, recorded.stopped()).await;
+    let ended = timeout(RETRY_INTERVAL / 2, recorded.stopped()).await;
     assert_eq!(ended, Ok(vec![]));
     // At once, and without trying each of them.
     assert_eq!(log.attempts(), 2);
