@@ -135,7 +135,10 @@ pub fn secrets(data: &[u8]) {
     for span in found {
         let place = source.place(&span);
         let excerpt = source.excerpt_at(&place).unwrap();
-        assert!(!excerpt.text.contains(&text[span]), "{excerpt:?}");
+        let secret = &text[span];
+        // Beside its own place, a secret may stand in another that does not look like one.
+        let is_hidden = text.matches(secret).count() > 1 || !excerpt.text.contains(secret);
+        assert!(is_hidden, "{excerpt:?}");
     }
     check_visible(&Source::quote(&text));
     let short = shown(&text, SHOWN_CHARS_MAX);
