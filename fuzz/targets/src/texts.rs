@@ -134,7 +134,10 @@ pub fn secrets(data: &[u8]) {
     let source = Source::new(&path, &text);
     for span in found {
         let place = source.place(&span);
-        let excerpt = source.excerpt_at(&place).unwrap();
+        // No line is shown of a text that hides something behind escapes as well.
+        let Some(excerpt) = source.excerpt_at(&place) else {
+            continue;
+        };
         let secret = &text[span];
         // Beside its own place, a secret may stand in another that does not look like one.
         let is_hidden = text.matches(secret).count() > 1 || !excerpt.text.contains(secret);
