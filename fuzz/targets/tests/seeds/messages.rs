@@ -38,6 +38,7 @@ fn file(name: &str) -> String {
     format!("{name}.bin")
 }
 
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn launches() -> Vec<(&'static str, v1::AdmitRequest)> {
     let real = allowed_launch();
     let with = |change: fn(&mut v1::AdmitRequest)| {
