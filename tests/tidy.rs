@@ -11,6 +11,16 @@ use std::{
 use admit_client::facts::RefusalCode;
 use admit_policy::{Code, EvidenceCode, FindingCode};
 
+/// Where the code is.
+const CODE_FOLDERS: [&str; 7] = [
+    "policy",
+    "permit",
+    "server",
+    "client",
+    "tests",
+    "fuzz/targets",
+    "fuzz/fuzz_targets",
+];
 /// Most lines of a source file; a longer one has more than one owner.
 const FILE_LINES_MAX: usize = 430;
 /// Most lines of the README.
@@ -147,7 +157,7 @@ fn the_readme_is_short() {
 
 #[test]
 fn every_source_file_says_what_it_owns_and_is_not_too_long() {
-    for folder in ["policy", "permit", "server", "client", "tests"] {
+    for folder in CODE_FOLDERS {
         for path in files(folder, &[".rs"]) {
             let text = fs::read_to_string(&path).unwrap();
             assert!(
@@ -179,7 +189,7 @@ fn no_file_is_named_for_nothing() {
         "manager.rs",
         "misc.rs",
     ];
-    for folder in ["policy", "permit", "server", "client", "tests"] {
+    for folder in CODE_FOLDERS {
         for path in files(folder, &[".rs"]) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             assert!(!empty_names.contains(&name.as_str()), "{}", path.display());
@@ -265,6 +275,8 @@ fn spelling_is_that_of_the_united_states() {
         ("client", &[".rs"]),
         ("proto", &[".proto", ".rs"]),
         ("tests", &[".rs", ".toml", ".md", ".py"]),
+        ("fuzz/targets", &[".rs"]),
+        ("fuzz/seeds", &[".toml", ".md"]),
         ("docs", &[".md"]),
         ("deploy", &[".md", ".toml"]),
     ] {

@@ -204,7 +204,9 @@ impl From<&Endpoint> for Endpoints {
 }
 
 fn unix(path: &str) -> Result<Endpoint, EndpointError> {
+    // A second slash would read as that of `unix://` in what is printed.
     let is_path = path.starts_with('/')
+        && !path.starts_with("//")
         && path.len() > 1
         && path.len() <= SOCKET_PATH_BYTES_MAX
         && !path.contains('\0');
@@ -374,6 +376,7 @@ mod tests {
             ("unix:run/a", SocketPath),
             ("unix://run/a", SocketPath),
             ("unix:/", SocketPath),
+            ("unix:////run/a", SocketPath),
             ("unix:/a\0b", SocketPath),
             (&long, SocketPath),
         ] {

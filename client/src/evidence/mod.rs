@@ -16,9 +16,9 @@
 mod baseline;
 pub(crate) mod fixture;
 pub(crate) mod folder;
-mod observed;
+pub(crate) mod observed;
 mod pi_session;
-mod pipeline;
+pub(crate) mod pipeline;
 mod record;
 pub(crate) mod report;
 mod request;

@@ -1,0 +1,4 @@
+//! The target of this name, on what libFuzzer makes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| admit_fuzz::texts::secrets(data));
