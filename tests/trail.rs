@@ -3,12 +3,7 @@
 //! Deliberately absent: the daemon around it (`crash.rs`, `faults.rs`) and what stands in the records
 //! (`canary.rs`).
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails loudly"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 #[path = "trail/damage.rs"]
 mod damage;

@@ -69,6 +69,7 @@ pub fn audit_line(data: &[u8]) {
             let _ = Judgment::derive(evidence);
         }
         Entry::Segment(_)
+        | Entry::Refused(_)
         | Entry::Gap(_)
         | Entry::Recovered(_)
         | Entry::Rejected(_)

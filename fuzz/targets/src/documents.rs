@@ -168,6 +168,7 @@ fn check_pair(files: &[SourceFile], snapshot: &Snapshot, names: &Names, pair: &P
             decision: &decision,
             policy: Some((snapshot.digest(), basis.digest)),
             unverified_for: Duration::ZERO,
+            caller: Some("hermes"),
             trace: None,
         },
         names,

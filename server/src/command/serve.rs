@@ -100,7 +100,7 @@ impl Daemon {
     /// # Errors
     ///
     /// When an address, a thread or a service is not to be had, or an inherited socket is not configured.
-    pub async fn start(config: Config, mut inherited: Inherited) -> Result<Self, StartError> {
+    pub async fn start(config: Config, inherited: Inherited) -> Result<Self, StartError> {
         let mut registry = Registry::default();
         let trail_metrics = TrailMetrics::register(&mut registry);
         let metrics = Metrics::register(&mut registry);
@@ -113,18 +113,9 @@ impl Daemon {
         let tls = tls.map(|tls| Tls::open(tls, metrics.clone())).transpose()?;
         let (tls, follower) = tls.unzip();
         let operations = bind_operations(config.listen.operations).await?;
-        let listeners = Listeners::bind(&config.listen, &mut inherited).await?;
-        inherited.rest()?;
+        let listeners = listen(&config, inherited).await?;
         let tcp_address = listeners.tcp_address();
         let (roster, roster_now) = channel::channel(Arc::new(config.roster));
-        tracing::info!(
-            tcp = tcp_address.map(tracing::field::display),
-            tls = listeners.tls_address().map(tracing::field::display),
-            health = listeners.health_address().map(tracing::field::display),
-            unix = config.listen.unix.as_ref().map(|path| tracing::field::display(path.display())),
-            policy_dir = %config.store.policy_dir.display(),
-            "listening"
-        );
         let names_key = trail.names_key().clone();
         let rescan_interval = config.store.rescan_interval;
         let (store, writer) = Store::open(config.store, config.terms, names_key)?;
@@ -147,9 +138,8 @@ impl Daemon {
             liveness: liveness.clone(),
         };
         let operations = operations.map(|operations| tokio::spawn(operations.serve(watched)));
+        let supervisor = Supervisor::new(store.clone(), trail, liveness.clone(), reload.clone());
         let parts = Parts {
-            store,
-            trail,
             readiness,
             liveness,
             keyring,
@@ -160,13 +150,8 @@ impl Daemon {
         Ok(Self {
             tcp_address,
             stop,
-            supervisor: Supervisor::new(
-                parts.store.clone(),
-                parts.trail.clone(),
-                parts.liveness.clone(),
-                reload.clone(),
-            ),
-            store: parts.store.clone(),
+            supervisor,
+            store,
             reload,
             roster,
             metrics: parts.metrics.clone(),
@@ -248,6 +233,27 @@ fn start_export(
         export::hold_retention(trail);
     }
     Ok(exporter)
+}
+
+/// Binds the listeners, but for those that are `inherited`, and says where they are.
+async fn listen(config: &Config, mut inherited: Inherited) -> Result<Listeners, StartError> {
+    let listeners = Listeners::bind(&config.listen, &mut inherited).await?;
+    inherited.rest()?;
+    tracing::info!(
+        tcp = listeners.tcp_address().map(tracing::field::display),
+        tls = listeners.tls_address().map(tracing::field::display),
+        health = listeners.health_address().map(tracing::field::display),
+        unix = config.listen.unix.as_ref().map(|path| tracing::field::display(path.display())),
+        policy_dir = %config.store.policy_dir.display(),
+        "listening"
+    );
+    let is_beyond_loopback = |address: SocketAddr| !address.ip().is_loopback();
+    if listeners.tcp_address().is_some_and(is_beyond_loopback) {
+        tracing::warn!(
+            "plaintext beyond loopback: whoever is on the path reads and changes answers"
+        );
+    }
+    Ok(listeners)
 }
 
 /// Binds the operations port, if an address is configured.

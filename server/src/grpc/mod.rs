@@ -14,24 +14,26 @@ use std::{sync::Arc, time::Duration};
 use admit_proto::v1::{
     admission_service_server::AdmissionServiceServer, policy_service_server::PolicyServiceServer,
 };
-use tokio::sync::watch as channel;
+use tokio::{sync::watch as channel, time::timeout};
 use tonic::service::Routes;
 
 use self::screen::{Guard, Screen};
 use crate::{
-    audit::{Refusals, Trail},
+    audit::Refusals,
     caller::Roster,
     limits::{Limits, REQUEST_BYTES_MAX},
     operations::metrics::Metrics,
     permit::Keyring,
     readiness::Readiness,
-    store::Store,
     supervision::Liveness,
     transport::{Listeners, Stop, accept, stopped, tls::Tls},
 };
 
 /// Longest time that the listeners wait for the first reading of the policy.
 const FIRST_READING_MAX: Duration = Duration::from_secs(2);
+
+/// Longest time that the end waits for the record of refused calls: each takes a sync of the disk.
+const REFUSALS_MAX: Duration = Duration::from_secs(2);
 
 /// Why the daemon cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -47,11 +49,7 @@ pub enum ServeError {
 /// What the services are made of.
 #[derive(Debug)]
 pub struct Parts {
-    /// The policy in force.
-    pub store: Store,
-    /// Where answers are recorded.
-    pub trail: Trail,
-    /// Whether a real launch could be answered.
+    /// Whether a real launch could be answered: the policy in force, and where answers are recorded.
     pub readiness: Readiness,
     /// Whether there is progress.
     pub liveness: Liveness,
@@ -77,8 +75,6 @@ pub async fn serve(
     stop: Stop,
 ) -> Result<(), ServeError> {
     let Parts {
-        mut store,
-        trail,
         readiness,
         liveness,
         keyring,
@@ -86,6 +82,7 @@ pub async fn serve(
         limits,
         metrics,
     } = parts;
+    let (mut store, trail) = (readiness.store.clone(), readiness.trail.clone());
     // The health service starts as serving; it is told otherwise before anybody can ask.
     let (reporter, health_service) = tonic_health::server::health_reporter();
     health::report(&reporter, false).await;
@@ -121,8 +118,11 @@ pub async fn serve(
 
     accept::serve(listeners, tls, screen, limits, metrics, stop).await;
     // It ends with the stop; what was refused since then is recorded here.
-    let _ = recording.await;
-    if refusals.flush(&trail).await.is_err() {
+    let rest = async {
+        let _ = recording.await;
+        refusals.flush(&trail).await
+    };
+    if !matches!(timeout(REFUSALS_MAX, rest).await, Ok(Ok(()))) {
         tracing::error!("refused calls were counted, and are not in the audit log");
     }
     watching.abort();

@@ -6,6 +6,7 @@
 //! Deliberately absent: any way to connect without a certificate, and what is served.
 
 mod certificate;
+mod complaints;
 mod credential;
 mod fault;
 mod files;
@@ -14,7 +15,12 @@ mod handshake;
 mod material;
 mod verifier;
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{net::TcpStream, sync::watch as channel, time::timeout};
 use tokio_rustls::{
@@ -28,6 +34,7 @@ use tokio_rustls::{
 
 use super::HandshakeDefect;
 use crate::{config::TlsConfig, operations::metrics::Metrics};
+use complaints::Complaints;
 use files::Files;
 use follow::{Bell, Follower};
 use handshake::Failure;
@@ -47,6 +54,7 @@ pub struct Tls {
     clock: Arc<dyn TimeProvider>,
     metrics: Metrics,
     bell: Arc<Bell>,
+    complaints: Arc<Complaints>,
 }
 
 /// A connection whose other end is known.
@@ -92,6 +100,7 @@ impl Tls {
             clock: Arc::clone(&clock),
             metrics: metrics.clone(),
             bell: Arc::clone(&bell),
+            complaints: Arc::default(),
         };
         show_left(&metrics, tls.seconds_left());
         let follower = Follower::new(files, clock, metrics, sender).start(bell, woken)?;
@@ -113,12 +122,15 @@ impl Tls {
         self.shake_hands(stream, patience).await.map_err(|failure| {
             let defect = failure.defect;
             self.metrics.handshake_failed(defect);
-            tracing::warn!(
-                %from,
-                defect = defect.as_str(),
-                fingerprint = failure.fingerprint,
-                "a TLS handshake failed"
-            );
+            if let Some(unsaid) = self.complaints.say(Instant::now()) {
+                tracing::warn!(
+                    %from,
+                    defect = defect.as_str(),
+                    fingerprint = failure.fingerprint,
+                    unsaid_before = (unsaid > 0).then_some(unsaid),
+                    "a TLS handshake failed"
+                );
+            }
             defect
         })
     }
