@@ -10,12 +10,12 @@ mod daemon;
 
 #[path = "faults/files.rs"]
 mod files;
-#[path = "supervision/manager.rs"]
-mod manager;
 #[path = "faults/mount.rs"]
 mod mount;
 #[path = "faults/read_only.rs"]
 mod read_only;
+#[path = "supervision/service_manager.rs"]
+mod service_manager;
 #[path = "faults/shim.rs"]
 mod shim;
 #[path = "faults/space.rs"]

@@ -9,16 +9,16 @@ mod daemon;
 
 #[path = "supervision/inherited.rs"]
 mod inherited;
-#[path = "supervision/manager.rs"]
-mod manager;
+#[path = "supervision/service_manager.rs"]
+mod service_manager;
 #[path = "supervision/standstill.rs"]
 mod standstill;
 
 use std::{fs, io::Write as _, time::Duration};
 
 use daemon::{Daemon, Settings, policy::A};
-use manager::Manager;
 use rustix::process::Signal;
+use service_manager::Manager;
 
 /// A watchdog so slow that no test lives to see its second beat.
 const WATCHDOG_SLOW: Duration = Duration::from_secs(3600);

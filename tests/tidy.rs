@@ -10,6 +10,7 @@ use std::{
 
 use admit_client::facts::RefusalCode;
 use admit_policy::{Code, EvidenceCode, FindingCode};
+use admit_server::config::Config;
 
 /// Where the code is.
 const CODE_FOLDERS: [&str; 7] = [
@@ -206,6 +207,16 @@ fn every_dependency_states_its_reason() {
         let is_own = line.starts_with("admit-");
         let is_entry = line.contains(" = ") && !line.starts_with('#');
         assert!(is_own || !is_entry || line.contains(" # "), "{line}");
+    }
+}
+
+#[test]
+fn every_configuration_to_start_from_is_one() {
+    let found = files("deploy", &["admitd.toml"]);
+    assert!(found.len() >= 4, "{found:?}");
+    for path in found {
+        let parsed = Config::parse(&fs::read_to_string(&path).unwrap());
+        assert!(parsed.is_ok(), "{}: {parsed:?}", path.display());
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     checked,
     daemon::{policy::A, within},
     is_unrecorded,
-    manager::Manager,
+    service_manager::Manager,
     shim::{Fault, scene},
 };
 

@@ -9,26 +9,41 @@ use std::{
     },
     path::Path,
     process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use admit_server::supervision::{INHERITED_MAX, Inherited};
+
+use crate::daemon::PATIENCE;
 
 /// What the heir is told to take: addresses with a blank between them.
 const TAKE_VARIABLE: &str = "ADMIT_TEST_TAKE";
 /// One descriptor of standard input becomes the inherited socket 3, for this very process.
 const EXEC: &str = "LISTEN_PID=${HEIR-$$} exec \"$@\" 3<&0";
 
-/// Runs `program` with `socket` inherited.
+/// Runs `program` with `socket` inherited. Whoever does not end is ended, and fails the test by it.
 fn heir(program: &Path, arguments: &[&str], socket: OwnedFd, env: &[(&str, &str)]) -> Output {
-    Command::new("sh")
+    let mut child = Command::new("sh")
         .args(["-c", EXEC, "sh"])
         .arg(program)
         .args(arguments)
         .env("LISTEN_FDS", "1")
         .envs(env.iter().copied())
         .stdin(Stdio::from(socket))
-        .output()
-        .unwrap()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let since = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if since.elapsed() > PATIENCE {
+            child.kill().unwrap();
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    // What it says fits into a pipe.
+    child.wait_with_output().unwrap()
 }
 
 /// Runs this program as the heir of `socket`, to take `addresses`; what it says.

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 
 use crate::{
     daemon::{Daemon, Settings, policy::A},
-    manager::Manager,
+    service_manager::Manager,
 };
 
 const WATCHDOG: Duration = Duration::from_secs(1);
