@@ -142,6 +142,13 @@ impl Trail {
         is_there.then(|| self.shared.busy_for())
     }
 
+    /// How many entries wait for the writer.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let free = self.jobs.capacity();
+        self.jobs.max_capacity().saturating_sub(free)
+    }
+
     /// A receiver has every entry up to `seq`.
     pub fn exported(&self, seq: u64) {
         self.shared.set_exported(seq);

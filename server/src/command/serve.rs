@@ -17,7 +17,7 @@ use crate::{
     export::{self, ExportError, Exporter},
     files::{self, FilesFault},
     grpc::{self, Parts, ServeError},
-    operations::{Operations, metrics::Metrics},
+    operations::{Operations, Watched, metrics::Metrics},
     permit::{DirectoryError, Keyring, KeyringFollower},
     store::{Store, Writer},
     supervision::{Inherited, InheritedFault, Liveness, Reload, Supervisor},
@@ -58,9 +58,9 @@ pub enum StartError {
     /// The sockets of the service manager are not those of the configuration.
     #[error("the inherited sockets cannot be served")]
     Inherited(#[from] InheritedFault),
-    /// The metrics cannot be served.
-    #[error("cannot listen on `{address}` for metrics")]
-    Metrics {
+    /// The operations port cannot be had.
+    #[error("cannot listen on `{address}` for metrics and the status page")]
+    Operations {
         /// The address.
         address: SocketAddr,
         /// What the system says.
@@ -74,7 +74,7 @@ pub struct Daemon {
     tcp_address: Option<SocketAddr>,
     stop: channel::Sender<bool>,
     serving: JoinHandle<Result<(), ServeError>>,
-    operations: Option<JoinHandle<io::Result<()>>>,
+    operations: Option<JoinHandle<()>>,
     supervisor: Supervisor,
     store: Store,
     reload: Reload,
@@ -123,7 +123,7 @@ impl Daemon {
             .map(|tls| Tls::open(tls, metrics.clone()))
             .transpose()?
             .unzip();
-        let operations = serve_operations(config.listen.operations, registry).await?;
+        let operations = bind_operations(config.listen.operations).await?;
         let listeners = Listeners::bind(&config.listen, &mut inherited).await?;
         inherited.rest()?;
         let tcp_address = listeners.tcp_address();
@@ -142,6 +142,16 @@ impl Daemon {
         let liveness = Liveness::new(store.clone(), trail.clone(), rescan_interval);
         let reload = Reload::default();
         let (stop, stopping) = channel::channel(false);
+        let watched = Watched {
+            registry,
+            metrics: metrics.clone(),
+            store: store.clone(),
+            trail: trail.clone(),
+            has_receiver: exporter.is_some(),
+            stop: stopping.clone(),
+            liveness: liveness.clone(),
+        };
+        let operations = operations.map(|operations| tokio::spawn(operations.serve(watched)));
         let parts = Parts {
             store,
             trail,
@@ -229,22 +239,19 @@ impl Daemon {
     }
 }
 
-/// Serves the metrics, if an address is configured.
-async fn serve_operations(
-    address: Option<SocketAddr>,
-    registry: Registry,
-) -> Result<Option<JoinHandle<io::Result<()>>>, StartError> {
+/// Binds the operations port, if an address is configured.
+async fn bind_operations(address: Option<SocketAddr>) -> Result<Option<Operations>, StartError> {
     let Some(address) = address else {
         return Ok(None);
     };
     let operations = Operations::bind(address)
         .await
-        .map_err(|source| StartError::Metrics { address, source })?;
+        .map_err(|source| StartError::Operations { address, source })?;
     tracing::info!(
         address = operations.address().map(tracing::field::display),
         "metrics"
     );
-    Ok(Some(tokio::spawn(operations.serve(Arc::new(registry)))))
+    Ok(Some(operations))
 }
 
 /// Runs the daemon until it is told to stop.

@@ -8,7 +8,7 @@ use std::{sync::atomic::AtomicU64, time::Duration};
 use admit_policy::{Decision, EvidenceVerdict, Verdict};
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
 use tonic::Code;
@@ -27,6 +27,9 @@ const ANSWER_BUCKETS: [f64; 14] = [
 
 /// The word of a verdict without any objection.
 const NO_CODE: &str = "none";
+
+/// The version of admitd.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A label that has a closed set of words.
 type Word = (&'static str, &'static str);
@@ -48,6 +51,8 @@ pub struct Metrics {
     pub in_flight: Gauge,
     /// Open watches of the policy.
     pub watchers: Gauge,
+    /// Entries that wait for the writer of the audit log.
+    pub audit_waiting_records: Gauge,
     /// Whether a real launch could be answered: 1 or 0.
     pub serving: Gauge,
     /// How long ago the policy in force was last found to be what is on the disk.
@@ -81,6 +86,7 @@ impl Metrics {
             connections: Family::default(),
             in_flight: Gauge::default(),
             watchers: Gauge::default(),
+            audit_waiting_records: Gauge::default(),
             serving: Gauge::default(),
             policy_age_seconds: Gauge::default(),
             policy_findings: Gauge::default(),
@@ -139,6 +145,16 @@ impl Metrics {
             "watchers",
             "Open watches of the policy",
             metrics.watchers.clone(),
+        );
+        registry.register(
+            "audit_waiting_records",
+            "Entries that wait for the writer of the audit log",
+            metrics.audit_waiting_records.clone(),
+        );
+        registry.register(
+            "build",
+            "The version that runs",
+            Info::new([("version", VERSION)]),
         );
         registry.register(
             "serving",
@@ -267,6 +283,35 @@ impl Metrics {
         self.connections
             .get_or_create(&[("via", via.as_str())])
             .clone()
+    }
+
+    /// The calls that were refused because of who made them, so far.
+    #[must_use]
+    pub fn refusals(&self) -> u64 {
+        Via::ALL
+            .into_iter()
+            .flat_map(|via| RefusalCause::ALL.map(|cause| self.refused_counter(cause, via).get()))
+            .fold(0, u64::saturating_add)
+    }
+
+    /// The calls and connections that were over a limit, so far.
+    #[must_use]
+    pub fn overloads(&self) -> u64 {
+        let counts = Limit::ALL.map(|limit| {
+            let counter = self.overloaded.get_or_create(&[("limit", limit.as_str())]);
+            counter.get()
+        });
+        counts.into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// The TLS handshakes that failed, so far.
+    #[must_use]
+    pub fn failed_handshakes(&self) -> u64 {
+        let counts = HandshakeDefect::ALL.map(|defect| {
+            let defect = [("defect", defect.as_str())];
+            self.handshakes_failed.get_or_create(&defect).get()
+        });
+        counts.into_iter().fold(0, u64::saturating_add)
     }
 
     fn refused_counter(&self, cause: RefusalCause, via: Via) -> Counter {

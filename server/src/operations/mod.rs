@@ -1,16 +1,49 @@
-//! The operations listener: metrics for Prometheus, as plain HTTP on a loopback address.
+//! The operations port: metrics, probes and the status page, as plain HTTP for whoever may reach it.
 //!
-//! Deliberately absent: anything that changes something, and any label that a caller could choose.
+//! In reading order: [`metrics`], `observe`, [`readiness`]; `status`; `routes`, [`listener`]. Deliberately
+//! absent: anything that changes something, and any label that a caller could choose.
 
+pub mod listener;
 pub mod metrics;
+mod observe;
+pub mod readiness;
+mod routes;
+mod status;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use axum::{Router, extract::State, http::header, routing::get};
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use crate::{audit::Trail, grpc::Stop, store::Store};
+use metrics::Metrics;
+
+/// Tells whether the process gets on.
+pub type Liveness = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// What is shown.
+pub struct Watched {
+    /// Every metric.
+    pub registry: Registry,
+    /// Those of calls and the policy, which are in the registry as well.
+    pub metrics: Metrics,
+    /// The policy in force.
+    pub store: Store,
+    /// The audit trail.
+    pub trail: Trail,
+    /// Whether spans go to a receiver.
+    pub has_receiver: bool,
+    /// Whether the daemon was told to stop.
+    pub stop: Stop,
+    /// Whether the process gets on.
+    pub is_live: Liveness,
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").finish_non_exhaustive()
+    }
+}
 
 /// The listener, bound and not yet answering.
 #[derive(Debug)]
@@ -36,23 +69,7 @@ impl Operations {
     }
 
     /// Answers for as long as the task lives.
-    ///
-    /// # Errors
-    ///
-    /// When the listener fails.
-    pub async fn serve(self, registry: Arc<Registry>) -> io::Result<()> {
-        let router = Router::new()
-            .route("/metrics", get(metrics))
-            .with_state(registry);
-        axum::serve(self.listener, router).await
+    pub async fn serve(self, watched: Watched) {
+        listener::serve(self.listener, routes::routes(Arc::new(watched))).await;
     }
-}
-
-async fn metrics(
-    State(registry): State<Arc<Registry>>,
-) -> ([(header::HeaderName, &'static str); 1], String) {
-    let mut text = String::new();
-    // Writing to a text cannot fail.
-    let _ = encode(&mut text, &registry);
-    ([(header::CONTENT_TYPE, OPENMETRICS)], text)
 }

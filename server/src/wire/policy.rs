@@ -154,7 +154,12 @@ fn pair(
 }
 
 /// When the next admission of a pair that is admitted now is due for review.
-fn next_expiry(standing: &Standing<'_>, snapshot: &Snapshot, now: Timestamp) -> Option<Timestamp> {
+#[must_use]
+pub fn next_expiry(
+    standing: &Standing<'_>,
+    snapshot: &Snapshot,
+    now: Timestamp,
+) -> Option<Timestamp> {
     snapshot
         .admissions()
         .filter_map(|admission| {

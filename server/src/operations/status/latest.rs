@@ -1,0 +1,225 @@
+//! The latest entries of the audit log, read from the log itself: what is not in it did not happen.
+//!
+//! A bounded part of its end is read. Deliberately absent: whether the log is whole, which takes all of it
+//! (`admitd audit verify`); a line that is no whole link of a chain is only counted.
+
+use std::{collections::VecDeque, fs, io, path::Path};
+
+use admit_policy::Timestamp;
+
+use super::{ROWS_MAX, moment::Moment, safe};
+use crate::audit::{
+    current::describe,
+    names::HMAC_PREFIX,
+    record::{Decision, Entry, Evidence, Lane, Verdict, evidence::EvidenceVerdict},
+    segment::{self, Lines, SegmentFile},
+};
+
+/// Most bytes of each segment that are read, from its end.
+const TAIL_BYTES_MAX: u64 = 512 * 1024;
+/// Most segments that are read: the newest may have just begun.
+const SEGMENTS_MAX: usize = 3;
+/// Most reasons of one entry; there are fewer codes.
+const REASONS_MAX: usize = 64;
+
+/// The latest entries, the newest first.
+#[derive(Debug, Default)]
+pub(super) struct Latest {
+    pub(super) rows: Vec<LatestRow>,
+    /// Lines that cannot be read as entries.
+    pub(super) damaged: usize,
+    /// Whether the log could not be read at all.
+    pub(super) is_unreadable: bool,
+}
+
+/// An entry.
+#[derive(Debug)]
+pub(super) struct LatestRow {
+    pub(super) seq: u64,
+    /// None when the log has no time there.
+    pub(super) at: Option<Moment>,
+    /// The class of the badge.
+    pub(super) class: &'static str,
+    pub(super) badge: &'static str,
+    pub(super) lane: &'static str,
+    pub(super) is_dry_run: bool,
+    /// The provider and the model; none for an entry that is about none.
+    pub(super) pair: Option<[String; 2]>,
+    pub(super) reasons: Vec<String>,
+    /// What an entry says that is no verdict.
+    pub(super) note: Option<String>,
+}
+
+impl Latest {
+    /// The latest entries of the log in `dir`.
+    pub(super) fn read(dir: &Path, now: Timestamp) -> Self {
+        let mut latest = Self::default();
+        if latest.read_segments(dir, now).is_err() {
+            latest.is_unreadable = true;
+        }
+        latest
+    }
+
+    fn read_segments(&mut self, dir: &Path, now: Timestamp) -> io::Result<()> {
+        for segment in segment::list(dir)?.iter().rev().take(SEGMENTS_MAX) {
+            let lines = match last_lines(segment) {
+                Ok(lines) => lines,
+                // It was retired in the meantime.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            for line in lines.iter().rev() {
+                match Entry::read(line) {
+                    Ok((links, entry)) => {
+                        let seq = links.seq.unwrap_or_default();
+                        self.rows.extend(LatestRow::of(seq, &entry, now));
+                    }
+                    Err(_) => self.damaged = self.damaged.saturating_add(1),
+                }
+                if self.rows.len() >= ROWS_MAX {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every code that stands in a row.
+    pub(super) fn codes(&self) -> impl Iterator<Item = &str> {
+        let rows = self.rows.iter();
+        rows.flat_map(|row| row.reasons.iter().map(String::as_str))
+    }
+}
+
+/// The last whole lines of a segment: some more than are shown, as headers and checkpoints are no entries.
+fn last_lines(segment: &SegmentFile) -> io::Result<VecDeque<Vec<u8>>> {
+    const LINES_MAX: usize = ROWS_MAX + 2;
+    let length = fs::metadata(&segment.path)?.len();
+    let start = length.saturating_sub(TAIL_BYTES_MAX);
+    let mut lines = Lines::open_at(&segment.path, start)?;
+    if start > 0 {
+        // What is left of the line in which the tail begins.
+        lines.next_line()?;
+    }
+    let mut last = VecDeque::with_capacity(LINES_MAX);
+    // What is appended meanwhile is for the next look.
+    while lines.offset() < length {
+        match lines.next_line()? {
+            Some(line) if line.is_ended => {
+                if last.len() == LINES_MAX {
+                    last.pop_front();
+                }
+                last.push_back(line.bytes);
+            }
+            // It is being written.
+            Some(_) | None => break,
+        }
+    }
+    Ok(last)
+}
+
+impl LatestRow {
+    /// `None` for what is no entry.
+    fn of(seq: u64, entry: &Entry, now: Timestamp) -> Option<Self> {
+        let (time, badge, note) = match entry {
+            Entry::Decision(decision) => return Some(Self::decision(seq, decision, now)),
+            Entry::Evidence(evidence) => return Some(Self::evidence(seq, evidence, now)),
+            Entry::Segment(_) | Entry::Checkpoint(_) => return None,
+            Entry::Gap(gap) => {
+                let (refused, why) = (gap.refused, describe(gap.cause));
+                let note = format!("{refused} requests got no answer before this: {why}");
+                (&gap.time, "GAP", note)
+            }
+            Entry::Recovered(recovered) => {
+                let bytes = recovered.torn_bytes;
+                let note = format!("a torn tail of {bytes} bytes was set aside after a crash");
+                (&recovered.time, "RECOVERED", note)
+            }
+            Entry::Rejected(rejected) => {
+                let (spans, first, last) =
+                    (rejected.rejected, rejected.first_seq, rejected.last_seq);
+                let note =
+                    format!("the receiver refused {spans} spans of entries {first} to {last}");
+                (&rejected.time, "SPANS REFUSED", note)
+            }
+            Entry::Retired(retired) => {
+                let last = retired.last_seq;
+                let note =
+                    format!("entries up to {last} were deleted at the end of their retention");
+                (&retired.time, "RETIRED", note)
+            }
+        };
+        Some(Self {
+            note: Some(note),
+            ..Self::new(seq, time, now, ("warn", badge))
+        })
+    }
+
+    fn new(seq: u64, time: &str, now: Timestamp, badge: (&'static str, &'static str)) -> Self {
+        let (class, badge) = badge;
+        Self {
+            seq,
+            at: Timestamp::parse(time).map(|at| Moment::new(at, now)),
+            class,
+            badge,
+            lane: "",
+            is_dry_run: false,
+            pair: None,
+            reasons: Vec::new(),
+            note: None,
+        }
+    }
+
+    fn decision(seq: u64, decision: &Decision, now: Timestamp) -> Self {
+        let badge = match decision.verdict {
+            Verdict::Allow => ("good", "ALLOW"),
+            Verdict::Deny => ("bad", "DENY"),
+        };
+        Self {
+            lane: lane(decision.facts.lane),
+            is_dry_run: decision.dry_run,
+            pair: Some([&decision.facts.provider, &decision.facts.model].map(|text| name(text))),
+            reasons: reasons(&decision.reasons),
+            ..Self::new(seq, &decision.time, now, badge)
+        }
+    }
+
+    fn evidence(seq: u64, evidence: &Evidence, now: Timestamp) -> Self {
+        let badge = match evidence.verdict {
+            EvidenceVerdict::Accepted => ("good", "ACCEPTED"),
+            EvidenceVerdict::Rejected => ("bad", "REJECTED"),
+        };
+        let permit = evidence.permit.as_ref();
+        Self {
+            lane: permit.map_or("", |permit| lane(permit.lane)),
+            pair: permit.map(|permit| [&permit.provider, &permit.model].map(|text| name(text))),
+            reasons: reasons(&evidence.reasons),
+            note: Some("evidence of a run".into()),
+            ..Self::new(seq, &evidence.time, now, badge)
+        }
+    }
+}
+
+fn reasons(reasons: &[String]) -> Vec<String> {
+    let first = reasons.iter().take(REASONS_MAX);
+    first.map(|code| safe(code)).collect()
+}
+
+fn lane(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Unspecified => "no lane",
+        Lane::Fake => "fake",
+        Lane::Real => "real",
+    }
+}
+
+/// A provider or a model; of one that the policy does not name, the log knows only that it was there.
+fn name(recorded: &str) -> String {
+    if recorded.is_empty() {
+        "(none)".into()
+    } else if recorded.starts_with(HMAC_PREFIX) {
+        "(not in the policy)".into()
+    } else {
+        safe(recorded)
+    }
+}
