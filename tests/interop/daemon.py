@@ -108,7 +108,7 @@ class Client:
 
 
 class Daemon:
-    """The process, listening on a free port of the loopback address and on a unix socket."""
+    """The process, listening on free ports of the loopback address and on a unix socket."""
 
     def __init__(self, admitd, rescan_interval="5s", staleness_max="30s"):
         # A short path: that of a unix socket has to fit into some hundred bytes.
@@ -119,6 +119,7 @@ class Daemon:
         self.log = []
         self.listening_or_ended = threading.Event()
         self.tcp_address = None
+        self.operations_address = None
         self.process = self.tcp = self.unix = None
 
     def __enter__(self):
@@ -129,7 +130,7 @@ class Daemon:
             f'policy_dir = "{self.policy.link}"\n'
             f'rescan_interval = "{rescan_interval}"\n'
             f'staleness_max = "{staleness_max}"\n'
-            f'[listen]\ntcp = "127.0.0.1:0"\nunix = "{socket}"\n'
+            f'[listen]\ntcp = "127.0.0.1:0"\nunix = "{socket}"\noperations = "127.0.0.1:0"\n'
             f'[audit]\ndir = "{self.folder / "audit"}"\n{CONFIG}'
         )
         self.process = subprocess.Popen(
@@ -150,8 +151,10 @@ class Daemon:
     def _read_log(self):
         for line in self.process.stderr:
             self.log.append(line)
+            words = dict(word.split("=", 1) for word in line.split() if "=" in word)
+            if " metrics " in line and self.operations_address is None:
+                self.operations_address = words["address"]
             if " listening " in line and self.tcp_address is None:
-                words = dict(word.split("=", 1) for word in line.split() if "=" in word)
                 self.tcp_address = words["tcp"]
                 self.listening_or_ended.set()
         self.listening_or_ended.set()

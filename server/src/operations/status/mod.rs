@@ -165,6 +165,13 @@ struct Page {
     codes: BTreeSet<Explained>,
 }
 
+impl Page {
+    /// Whether the page says what this code means.
+    fn is_explained(&self, code: &str) -> bool {
+        self.codes.iter().any(|explained| explained.code == code)
+    }
+}
+
 /// The state of the audit trail.
 #[derive(Debug)]
 struct AuditView {

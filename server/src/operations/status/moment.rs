@@ -9,6 +9,7 @@ use super::apart;
 const MINUTE_S: u64 = 60;
 const HOUR_S: u64 = 60 * MINUTE_S;
 const DAY_S: u64 = 24 * HOUR_S;
+const YEAR_S: u64 = 365 * DAY_S;
 /// How many of a unit are said before the next larger one is.
 const OF_UNIT_MAX: u64 = 2;
 
@@ -52,8 +53,10 @@ pub(super) fn length(length: Duration) -> String {
         format!("{} min", seconds / MINUTE_S)
     } else if seconds < OF_UNIT_MAX * DAY_S {
         format!("{} h", seconds / HOUR_S)
-    } else {
+    } else if seconds < OF_UNIT_MAX * YEAR_S {
         format!("{} days", seconds / DAY_S)
+    } else {
+        format!("{} years", seconds / YEAR_S)
     }
 }
 
@@ -96,7 +99,7 @@ mod tests {
             (
                 "2999-01-01T00:00:00Z",
                 "2999-01-01 00:00:00 UTC",
-                "in 355237 days",
+                "in 973 years",
             ),
         ] {
             let moment = Moment::new(Timestamp::parse(at).unwrap(), now);
