@@ -248,6 +248,11 @@ impl Daemon {
         address.unwrap().parse().unwrap()
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         // The process is reaped in `exited` only, so the id is still its own.
@@ -423,6 +428,7 @@ pub(crate) fn written(place: &Place) -> String {
 
 /// Each test binary uses a part of this module; here the whole of it counts as used.
 const _: () = {
+    let _ = Daemon::id;
     let _ = Daemon::spawn_configured;
     let _ = Daemon::log;
     let _ = Daemon::socket;

@@ -57,6 +57,8 @@ pub struct Metrics {
     pub serving: Gauge,
     /// How long ago the policy in force was last found to be what is on the disk.
     pub policy_age_seconds: Gauge<f64, AtomicU64>,
+    /// How old it may get.
+    pub policy_staleness_max_seconds: Gauge<f64, AtomicU64>,
     /// The findings of the policy in force.
     pub policy_findings: Gauge,
     /// The pairs that the policy in force admits now.
@@ -89,6 +91,7 @@ impl Metrics {
             audit_waiting_records: Gauge::default(),
             serving: Gauge::default(),
             policy_age_seconds: Gauge::default(),
+            policy_staleness_max_seconds: Gauge::default(),
             policy_findings: Gauge::default(),
             policy_admitted_pairs: Gauge::default(),
             policy_next_expiry_seconds: Gauge::default(),
@@ -163,9 +166,15 @@ impl Metrics {
         );
         registry.register_with_unit(
             "policy_age",
-            "Time since the policy in force was last found to be what is on the disk",
+            "Time since the policy in force was last found to be what is on the disk; NaN without a policy",
             Unit::Seconds,
             metrics.policy_age_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "policy_staleness_max",
+            "The age from which on the policy holds no more",
+            Unit::Seconds,
+            metrics.policy_staleness_max_seconds.clone(),
         );
         registry.register(
             "policy_findings",
@@ -221,7 +230,13 @@ impl Metrics {
             self.decisions
                 .get_or_create(&[("verdict", "allow"), ("primary", NO_CODE)]),
         );
+        drop(
+            self.evidence
+                .get_or_create(&[("verdict", "accepted"), ("primary", NO_CODE)]),
+        );
         for rpc in Rpc::ALL {
+            let code = ("code", code_word(Code::Ok));
+            drop(self.answers.get_or_create(&[("rpc", rpc.as_str()), code]));
             drop(self.answer_seconds.get_or_create(&[("rpc", rpc.as_str())]));
         }
     }

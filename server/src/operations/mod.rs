@@ -70,6 +70,7 @@ impl Operations {
 
     /// Answers for as long as the task lives.
     pub async fn serve(self, watched: Watched) {
-        listener::serve(self.listener, routes::routes(Arc::new(watched))).await;
+        let routes = routes::routes(Arc::new(watched));
+        listener::serve(self.listener, routes, listener::Bounds::OPERATIONS).await;
     }
 }

@@ -9,6 +9,8 @@ use admit_policy::{Standing, Timestamp, pair_objections};
 use super::{Watched, metrics::Metrics, readiness::readiness};
 use crate::{clock, wire::policy::next_expiry};
 
+const DAY_S: i64 = 24 * 60 * 60;
+
 /// Sets every gauge that is a look at the state.
 pub(super) fn observe(watched: &Watched) {
     let Watched {
@@ -37,6 +39,8 @@ fn observe_policy(metrics: &Metrics, standing: &Standing<'_>) {
         age => age.as_secs_f64(),
     };
     metrics.policy_age_seconds.set(age);
+    let staleness_max = standing.terms.staleness_max.as_secs_f64();
+    metrics.policy_staleness_max_seconds.set(staleness_max);
     let findings = standing
         .snapshot
         .map_or(0, |policy| policy.findings().len());
@@ -71,9 +75,7 @@ fn seconds_between(now: Timestamp, then: Timestamp) -> f64 {
     let (to, _) = then.unix();
     // Within the years that a time can have, 32 bits of days and the seconds of one are exact.
     let seconds = to.saturating_sub(from);
-    let (days, rest) = (seconds / SECONDS_PER_DAY, seconds % SECONDS_PER_DAY);
+    let (days, rest) = (seconds / DAY_S, seconds % DAY_S);
     let exact = |part: i64| f64::from(i32::try_from(part).unwrap_or(i32::MAX));
-    exact(days) * 86_400.0 + exact(rest)
+    exact(days) * exact(DAY_S) + exact(rest)
 }
-
-const SECONDS_PER_DAY: i64 = 86_400;
