@@ -1,6 +1,6 @@
 //! Liveness and readiness, each in its own words; and that the port itself stays.
 
-use std::{fs, net::SocketAddr};
+use std::{fs, net::SocketAddr, process::Command};
 
 use tokio::net::TcpStream;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::daemon::{Daemon, Settings, within};
 
-/// More connections than the daemon of the test has descriptors for.
+/// More connections than the daemon is left descriptors for.
 const CONNECTIONS: usize = 64;
-/// A limit that a daemon at rest stays below, and that [`CONNECTIONS`] reach.
-const FEW_DESCRIPTORS: &[&str] = &["prlimit", "--nofile=56"];
+/// How many it is left.
+const DESCRIPTORS_LEFT: usize = 8;
 
 async fn words(address: SocketAddr, path: &str) -> (u16, String) {
     let answer = get(address, path).await;
@@ -55,13 +55,16 @@ async fn readiness_says_why_not() {
 #[tokio::test]
 async fn the_port_outlives_a_lack_of_descriptors() {
     let policy = policy();
-    let mut daemon = Daemon::start(&Settings {
-        through: FEW_DESCRIPTORS,
-        ..settings(policy.path())
-    })
-    .await;
+    let mut daemon = start(policy.path()).await;
     let address = daemon.metrics_address().await;
     assert_eq!(words(address, "/livez").await.0, 200);
+    let process = daemon.id().to_string();
+    let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+    let limit = format!("--nofile={}", open + DESCRIPTORS_LEFT);
+    let limited = Command::new("prlimit")
+        .args(["--pid", &process, &limit])
+        .status();
+    assert!(limited.unwrap().success());
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         connections.push(TcpStream::connect(address).await.unwrap());

@@ -10,18 +10,16 @@ pub mod readiness;
 mod routes;
 mod status;
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use crate::{audit::Trail, grpc::Stop, store::Store};
+use crate::{audit::Trail, store::Store, supervision::Liveness, transport::Stop};
 use metrics::Metrics;
 
-/// Tells whether the process gets on.
-pub type Liveness = Box<dyn Fn() -> bool + Send + Sync>;
-
 /// What is shown.
+#[derive(Debug)]
 pub struct Watched {
     /// Every metric.
     pub registry: Registry,
@@ -35,14 +33,8 @@ pub struct Watched {
     pub has_receiver: bool,
     /// Whether the daemon was told to stop.
     pub stop: Stop,
-    /// Whether the process gets on.
-    pub is_live: Liveness,
-}
-
-impl fmt::Debug for Watched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").finish_non_exhaustive()
-    }
+    /// Whether the daemon makes progress.
+    pub liveness: Liveness,
 }
 
 /// The listener, bound and not yet answering.
@@ -72,5 +64,74 @@ impl Operations {
     pub async fn serve(self, watched: Watched) {
         let routes = routes::routes(Arc::new(watched));
         listener::serve(self.listener, routes, listener::Bounds::OPERATIONS).await;
+    }
+}
+
+#[cfg(test)]
+mod stage {
+    //! What the tests of this module watch: a daemon without listeners and without a policy.
+
+    use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+    use admit_policy::Terms;
+    use tempfile::TempDir;
+    use tokio::sync::watch as channel;
+
+    use super::*;
+    use crate::{
+        audit::{LogConfig, metrics::TrailMetrics, writer::TrailWriter},
+        store::{StoreConfig, Writer},
+    };
+
+    /// What keeps a watched daemon going.
+    pub(super) struct Kept {
+        pub(super) trail_writer: TrailWriter,
+        pub(super) stop: channel::Sender<bool>,
+        _writer: Writer,
+        _folder: TempDir,
+    }
+
+    pub(super) fn watched() -> (Watched, Kept) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LogConfig {
+            dir: folder.path().join("audit"),
+            segment_bytes: 1 << 20,
+            segment_age: Duration::from_secs(60),
+            retention: None,
+            free_space_min: 0,
+            patience: Duration::from_secs(2),
+            signing_key: None,
+        };
+        let rescan_interval = Duration::from_secs(5);
+        let config = StoreConfig {
+            policy_dir: PathBuf::from("nowhere"),
+            rescan_interval,
+        };
+        let terms = Terms {
+            staleness_max: Duration::from_secs(30),
+            network_classes: BTreeMap::new(),
+        };
+        let mut registry = Registry::default();
+        let trail_metrics = TrailMetrics::register(&mut registry);
+        let metrics = Metrics::register(&mut registry);
+        let (trail, trail_writer) = Trail::open(log, trail_metrics).unwrap();
+        let (store, writer) = Store::open(config, terms, trail.names_key().clone()).unwrap();
+        let (sender, stop) = channel::channel(false);
+        let watched = Watched {
+            registry,
+            metrics,
+            liveness: Liveness::new(store.clone(), trail.clone(), rescan_interval),
+            store,
+            trail,
+            has_receiver: false,
+            stop,
+        };
+        let kept = Kept {
+            trail_writer,
+            stop: sender,
+            _writer: writer,
+            _folder: folder,
+        };
+        (watched, kept)
     }
 }

@@ -3,7 +3,7 @@
 //! The words are a closed set, for probes and people. Deliberately absent: liveness, which says whether the
 //! process gets on at all.
 
-use crate::{audit::Trail, grpc::Stop, store::Store};
+use crate::{audit::Trail, store::Store, transport::Stop};
 
 /// Why no real launch can be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,51 +74,20 @@ pub fn readiness(store: &Store, trail: &Trail, stop: &Stop) -> Result<(), Unread
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, path::PathBuf, time::Duration};
-
-    use admit_policy::Terms;
-    use prometheus_client::registry::Registry;
-    use tokio::sync::watch as channel;
-
-    use super::*;
-    use crate::{
-        audit::{LogConfig, metrics::TrailMetrics},
-        store::StoreConfig,
-    };
+    use super::{super::stage, *};
 
     #[tokio::test]
     async fn the_reason_that_goes_deepest_is_said() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = LogConfig {
-            dir: folder.path().join("audit"),
-            segment_bytes: 1 << 20,
-            segment_age: Duration::from_secs(60),
-            retention: None,
-            free_space_min: 0,
-            patience: Duration::from_secs(2),
-            signing_key: None,
-        };
-        let metrics = TrailMetrics::register(&mut Registry::default());
-        let (trail, trail_writer) = Trail::open(log, metrics).unwrap();
-        let config = StoreConfig {
-            policy_dir: PathBuf::from("nowhere"),
-            rescan_interval: Duration::from_secs(5),
-        };
-        let terms = Terms {
-            staleness_max: Duration::from_secs(30),
-            network_classes: BTreeMap::new(),
-        };
-        let (store, _writer) = Store::open(config, terms, trail.names_key().clone()).unwrap();
-        let (stop, stopping) = channel::channel(false);
-        let look = || readiness(&store, &trail, &stopping);
+        let (watched, kept) = stage::watched();
+        let look = || readiness(&watched.store, &watched.trail, &watched.stop);
         assert_eq!(look(), Err(Unready::PolicyUnread));
-        drop(trail_writer);
+        drop(kept.trail_writer);
         assert_eq!(look(), Err(Unready::AuditUnwritable));
-        stop.send_replace(true);
+        kept.stop.send_replace(true);
         assert_eq!(look(), Err(Unready::Stopping));
-        stop.send_replace(false);
+        kept.stop.send_replace(false);
         assert_eq!(look(), Err(Unready::AuditUnwritable));
-        drop(stop);
+        drop(kept.stop);
         assert_eq!(look(), Err(Unready::Stopping));
     }
 }

@@ -19,7 +19,7 @@ use prometheus_client::encoding::text::encode;
 use super::{
     Watched,
     observe::observe,
-    readiness::{Unready, readiness},
+    readiness::readiness,
     status::{self, Unshown},
 };
 
@@ -77,17 +77,16 @@ async fn metrics(State(watched): State<Arc<Watched>>) -> Response {
 }
 
 async fn livez(State(watched): State<Arc<Watched>>) -> Response {
-    if (watched.is_live)() {
-        words(StatusCode::OK, "live")
-    } else {
-        words(StatusCode::SERVICE_UNAVAILABLE, "stuck")
+    match watched.liveness.standstill() {
+        None => words(StatusCode::OK, "live"),
+        Some(standstill) => words(StatusCode::SERVICE_UNAVAILABLE, standstill.as_str()),
     }
 }
 
 async fn readyz(State(watched): State<Arc<Watched>>) -> Response {
     match readiness(&watched.store, &watched.trail, &watched.stop) {
         Ok(()) => words(StatusCode::OK, "ready"),
-        Err(unready) => words(StatusCode::SERVICE_UNAVAILABLE, Unready::as_str(unready)),
+        Err(unready) => words(StatusCode::SERVICE_UNAVAILABLE, unready.as_str()),
     }
 }
 
@@ -139,7 +138,31 @@ fn is_addressed_directly(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use axum::body::{Body, to_bytes};
+    use tower::ServiceExt as _;
+
+    use super::{super::stage, *};
+
+    #[tokio::test]
+    async fn a_probe_says_what_is_wrong() {
+        let (watched, kept) = stage::watched();
+        let router = routes(Arc::new(watched));
+        let probe = async |path: &str| {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            let status = answer.status().as_u16();
+            let body = to_bytes(answer.into_body(), 100).await.unwrap();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        };
+        let is = |status: u16, words: &str| (status, format!("{words}\n"));
+        assert_eq!(probe("/livez").await, is(200, "live"));
+        assert_eq!(probe("/readyz").await, is(503, "policy-unread"));
+        drop(kept.trail_writer);
+        assert_eq!(probe("/livez").await, is(503, "audit-writer-gone"));
+        assert_eq!(probe("/readyz").await, is(503, "audit-unwritable"));
+        kept.stop.send_replace(true);
+        assert_eq!(probe("/readyz").await, is(503, "stopping"));
+    }
 
     #[test]
     fn a_name_that_anybody_can_register_is_no_address() {
