@@ -14,7 +14,7 @@ use crate::{
     audit::{Trail, metrics::TrailMetrics, recovery::OpenError, writer::TrailWriter},
     caller::Roster,
     config::{Config, Source},
-    export::{self, ExportError, Exporter},
+    export::{self, ExportConfig, ExportError, Exporter},
     files::{self, FilesFault},
     grpc::{self, Parts, ServeError},
     operations::{Operations, Watched, metrics::Metrics},
@@ -107,15 +107,7 @@ impl Daemon {
         // The log is opened before anything listens: who sees the daemon listen can be answered.
         let (trail, trail_writer) = Trail::open(config.audit.clone(), trail_metrics)?;
         let (keyring, keys) = Keyring::open(&config.permit, &config.audit.dir)?;
-        let exporter = config
-            .export
-            .clone()
-            .map(|export| export::start(export, trail.clone()))
-            .transpose()?;
-        if exporter.is_none() {
-            // What a former receiver has not got yet is not deleted.
-            export::hold_retention(&trail);
-        }
+        let exporter = start_export(config.export.clone(), &trail)?;
         let (tls, follower) = config
             .listen
             .tls
@@ -237,6 +229,21 @@ impl Daemon {
             Err(_) => Err(ServeError::Broke),
         }
     }
+}
+
+/// Starts the export, if an endpoint is configured.
+fn start_export(
+    config: Option<ExportConfig>,
+    trail: &Trail,
+) -> Result<Option<Exporter>, ExportError> {
+    let exporter = config
+        .map(|export| export::start(export, trail.clone()))
+        .transpose()?;
+    if exporter.is_none() {
+        // What a former receiver has not got yet is not deleted.
+        export::hold_retention(trail);
+    }
+    Ok(exporter)
 }
 
 /// Binds the operations port, if an address is configured.
