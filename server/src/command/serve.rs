@@ -13,7 +13,7 @@ use super::reread::Reread;
 use crate::{
     audit::{Trail, metrics::TrailMetrics, recovery::OpenError, writer::TrailWriter},
     caller::Roster,
-    config::{Config, Source},
+    config::{Config, ListenConfig, Source},
     export::{self, ExportConfig, ExportError, Exporter},
     files::{self, FilesFault},
     grpc::{self, Parts, ServeError},
@@ -108,13 +108,7 @@ impl Daemon {
         let (trail, trail_writer) = Trail::open(config.audit.clone(), trail_metrics)?;
         let (keyring, keys) = Keyring::open(&config.permit, &config.audit.dir)?;
         let exporter = start_export(config.export.clone(), &trail)?;
-        let (tls, follower) = config
-            .listen
-            .tls
-            .as_ref()
-            .map(|tls| Tls::open(tls, metrics.clone()))
-            .transpose()?
-            .unzip();
+        let (tls, follower) = open_tls(&config.listen, &metrics)?.unzip();
         let operations = bind_operations(config.listen.operations).await?;
         let listeners = Listeners::bind(&config.listen, &mut inherited).await?;
         inherited.rest()?;
@@ -229,6 +223,15 @@ impl Daemon {
             Err(_) => Err(ServeError::Broke),
         }
     }
+}
+
+/// Opens the files of TLS, if an address is configured.
+fn open_tls(
+    config: &ListenConfig,
+    metrics: &Metrics,
+) -> Result<Option<(Tls, TlsFollower)>, TlsError> {
+    let tls = config.tls.as_ref();
+    tls.map(|tls| Tls::open(tls, metrics.clone())).transpose()
 }
 
 /// Starts the export, if an endpoint is configured.
