@@ -1,11 +1,11 @@
 """The status page in a real browser: light and dark, wide and narrow, without JavaScript.
 
 Chromium comes from the distribution; the tests are skipped where there is none. The page has to be
-readable as it is: nothing in it runs.
+readable as it is: nothing in it runs. With a folder in SCREENSHOTS, pictures of it are left there.
 """
 
+import os
 import pathlib
-import tempfile
 
 import pytest
 from google.protobuf import json_format
@@ -113,8 +113,9 @@ def page(request, browser, size, address):
     page.on("pageerror", lambda error: page.said.append(str(error)))
     page.on("request", lambda asked: page.asked.append(asked.url))
     page.goto(address)
-    shots = pathlib.Path(tempfile.gettempdir())
-    page.screenshot(path=shots / f"ops-{name}-{request.param}.png", full_page=True)
+    if shots := os.environ.get("SCREENSHOTS"):
+        path = pathlib.Path(shots) / f"status-{name}-{request.param}.png"
+        page.screenshot(path=path, full_page=True)
     yield page
     context.close()
 

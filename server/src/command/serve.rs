@@ -13,7 +13,7 @@ use super::reread::Reread;
 use crate::{
     audit::{Trail, metrics::TrailMetrics, recovery::OpenError, writer::TrailWriter},
     caller::Roster,
-    config::{Config, Source},
+    config::{Config, ListenConfig, Source},
     export::{self, ExportConfig, ExportError, Exporter},
     files::{self, FilesFault},
     grpc::{self, Parts, ServeError},
@@ -109,9 +109,7 @@ impl Daemon {
         let (trail, trail_writer) = Trail::open(config.audit.clone(), trail_metrics)?;
         let (keyring, keys) = Keyring::open(&config.permit, &config.audit.dir)?;
         let exporter = start_export(config.export.clone(), &trail)?;
-        let tls = config.listen.tls.as_ref();
-        let tls = tls.map(|tls| Tls::open(tls, metrics.clone())).transpose()?;
-        let (tls, follower) = tls.unzip();
+        let (tls, follower) = open_tls(&config.listen, &metrics)?.unzip();
         let operations = bind_operations(config.listen.operations).await?;
         let listeners = listen(&config, inherited).await?;
         let tcp_address = listeners.tcp_address();
@@ -233,6 +231,15 @@ fn start_export(
         export::hold_retention(trail);
     }
     Ok(exporter)
+}
+
+/// Opens the files of TLS, if an address is configured.
+fn open_tls(
+    config: &ListenConfig,
+    metrics: &Metrics,
+) -> Result<Option<(Tls, TlsFollower)>, TlsError> {
+    let tls = config.tls.as_ref();
+    tls.map(|tls| Tls::open(tls, metrics.clone())).transpose()
 }
 
 /// Binds the listeners, but for those that are `inherited`, and says where they are.

@@ -12,10 +12,10 @@ use crate::{
     audit::{
         current::describe,
         names::HMAC_PREFIX,
-        record::{Decision, Entry, Evidence, Lane, Verdict, evidence::EvidenceVerdict},
+        record::{Decision, Entry, Evidence, Lane, Refusal, Verdict, evidence::EvidenceVerdict},
         segment::{self, Lines, SegmentFile},
     },
-    caller,
+    caller::{RefusalCause, Rpc, Via},
 };
 
 /// Most bytes of each segment that are read, from its end.
@@ -46,11 +46,11 @@ pub(super) struct LatestRow {
     pub(super) badge: &'static str,
     pub(super) lane: &'static str,
     pub(super) is_dry_run: bool,
+    /// The operator's name for who asked; none when the log does not tell.
+    pub(super) asked_by: Option<String>,
     /// The provider and the model; none for an entry that is about none.
     pub(super) pair: Option<[String; 2]>,
     pub(super) reasons: Vec<String>,
-    /// The operator's name for who asked.
-    pub(super) asker: Option<String>,
     /// What an entry says that is no verdict.
     pub(super) note: Option<String>,
 }
@@ -129,6 +129,7 @@ impl LatestRow {
         let (time, badge, note) = match entry {
             Entry::Decision(decision) => return Some(Self::decision(seq, decision, now)),
             Entry::Evidence(evidence) => return Some(Self::evidence(seq, evidence, now)),
+            Entry::Refused(refusal) => return Some(Self::refusal(seq, refusal, now)),
             Entry::Segment(_) | Entry::Checkpoint(_) => return None,
             Entry::Gap(gap) => {
                 let (refused, why) = (gap.refused, describe(gap.cause));
@@ -146,13 +147,6 @@ impl LatestRow {
                 let note =
                     format!("the receiver refused {spans} spans of entries {first} to {last}");
                 (&rejected.time, "SPANS REFUSED", note)
-            }
-            Entry::Refused(refused) => {
-                let rpc = caller::Rpc::from(refused.rpc).as_str();
-                let cause = caller::RefusalCause::from(refused.cause).as_str();
-                let count = refused.count;
-                let note = format!("{count} calls of {rpc} were not allowed: {cause}");
-                (&refused.until, "REFUSED", note)
             }
             Entry::Retired(retired) => {
                 let last = retired.last_seq;
@@ -176,9 +170,9 @@ impl LatestRow {
             badge,
             lane: "",
             is_dry_run: false,
+            asked_by: None,
             pair: None,
             reasons: Vec::new(),
-            asker: None,
             note: None,
         }
     }
@@ -191,9 +185,9 @@ impl LatestRow {
         Self {
             lane: lane(decision.facts.lane),
             is_dry_run: decision.dry_run,
+            asked_by: decision.caller.as_deref().map(safe),
             pair: Some([&decision.facts.provider, &decision.facts.model].map(|text| name(text))),
             reasons: reasons(&decision.reasons),
-            asker: decision.caller.as_deref().map(safe),
             ..Self::new(seq, &decision.time, now, badge)
         }
     }
@@ -208,9 +202,22 @@ impl LatestRow {
             lane: permit.map_or("", |permit| lane(permit.lane)),
             pair: permit.map(|permit| [&permit.provider, &permit.model].map(|text| name(text))),
             reasons: reasons(&evidence.reasons),
-            asker: evidence.caller.as_deref().map(safe),
+            asked_by: evidence.caller.as_deref().map(safe),
             note: Some("evidence of a run".into()),
             ..Self::new(seq, &evidence.time, now, badge)
+        }
+    }
+
+    fn refusal(seq: u64, refusal: &Refusal, now: Timestamp) -> Self {
+        let count = refusal.count;
+        let calls = if count == 1 { "call" } else { "calls" };
+        let (rpc, via) = (Rpc::from(refusal.rpc), Via::from(refusal.via));
+        let note = format!("{count} {calls} of {} over {}", rpc.as_str(), via.as_str());
+        Self {
+            asked_by: refusal.caller.as_deref().map(safe),
+            reasons: vec![RefusalCause::from(refusal.cause).as_str().to_owned()],
+            note: Some(note),
+            ..Self::new(seq, &refusal.until, now, ("warn", "REFUSED"))
         }
     }
 }
@@ -236,5 +243,26 @@ fn name(recorded: &str) -> String {
         "(not in the policy)".into()
     } else {
         safe(recorded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_who_called_what_and_why_it_was_refused() {
+        let line = r#"{"type":"refused","since":"2027-01-01T00:00:00Z","until":"2027-01-01T00:00:09Z","caller":"hermes","via":"tls","rpc":"check-evidence","cause":"rpc-not-granted","count":7}"#;
+        let entry: Entry = serde_json::from_str(line).unwrap();
+        let now = Timestamp::parse("2027-01-01T00:00:19Z").unwrap();
+        let row = LatestRow::of(3, &entry, now).unwrap();
+        assert_eq!((row.seq, row.badge, row.class), (3, "REFUSED", "warn"));
+        assert_eq!(row.asked_by.as_deref(), Some("hermes"));
+        assert_eq!(
+            row.note.as_deref(),
+            Some("7 calls of CheckEvidence over tls")
+        );
+        assert_eq!(row.reasons, ["rpc-not-granted"]);
+        assert_eq!(row.at.unwrap().relative, "10 s ago");
     }
 }
