@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use crate::{
-    frames::{ADMIT, CONTINUATION, DATA, HEADERS, PREFACE, Wire, call, frame, open, settings},
-    scene::{Scene, survives},
+    frames::{
+        ADMIT, CONTINUATION, DATA, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, Wire, call,
+        frame, message, open, settings,
+    },
+    scene::{Scene, eventually, survives},
 };
 
+const GET_POLICY: &str = "/admit.v1.PolicyService/GetPolicy";
 /// How many peers do the same.
 const PEERS: usize = 40;
 /// Between two bytes. Each keeps a connection busy, and none of them counts as a call.
@@ -76,6 +80,64 @@ async fn a_request_that_trickles_ends_in_its_time() {
             has_ended = found.iter().any(|frame| frame.stream == 1);
             tokio::time::sleep(TRICKLE).await;
         }
+    })
+    .await;
+}
+
+/// An answer that is not taken holds its place, and not for long: the connection ends.
+#[tokio::test]
+async fn answers_that_are_not_taken_end_the_connection() {
+    const CALLS: u32 = 8;
+    let limits = "request_time = \"2100ms\"\ndrain = \"100ms\"\nin_flight = 16\n\
+                  in_flight_per_caller = 16\n";
+    survives(limits, async |scene: &Scene| {
+        let mut wire = Wire::with(scene.tcp, &[(INITIAL_WINDOW_SIZE, 0)]).await;
+        for at in 0..CALLS {
+            let stream = 1 + 2 * at;
+            let ask = [open(stream, GET_POLICY), message(stream, b"")].concat();
+            wire.send(&ask).await;
+        }
+        // They have been answered, and are not gone.
+        eventually("every answer", async || {
+            let found = scene.metric("admit_in_flight").await;
+            (found >= u64::from(CALLS)).then_some(())
+        })
+        .await;
+        let mut told = None;
+        while let Some(found) = wire.next().await {
+            if found.kind == GOAWAY {
+                told = Some(found.error());
+            }
+        }
+        assert_eq!(told, Some(0));
+    })
+    .await;
+}
+
+/// Whoever takes no answer has as many places as anybody else.
+#[tokio::test]
+async fn answers_that_are_not_taken_count_against_the_limits() {
+    let scene = Scene::with("in_flight_per_caller = 4\n").await;
+    let mut wire = Wire::with(scene.tcp, &[(INITIAL_WINDOW_SIZE, 0)]).await;
+    let before = scene.overloaded("in_flight_per_caller").await;
+    for stream in [1, 3, 5, 7, 9, 11] {
+        wire.send(&[open(stream, GET_POLICY), message(stream, b"")].concat())
+            .await;
+        wire.reactions().await;
+    }
+    eventually("two refusals", async || {
+        let found = scene.overloaded("in_flight_per_caller").await;
+        (found == before + 2).then_some(())
+    })
+    .await;
+    drop(wire);
+    eventually("free places", async || {
+        let answer = scene
+            .local()
+            .await
+            .admit(crate::daemon::policy::A.launch())
+            .await;
+        answer.ok()
     })
     .await;
 }

@@ -33,7 +33,7 @@ pub struct Limits {
     pub connections_per_peer: usize,
     /// Most calls at one time on one connection, watches among them.
     pub streams_per_connection: u32,
-    /// Most calls at one time that have no answer yet; watches and health are not among them.
+    /// Most calls at one time whose answer has not been taken; watches and health are not among them.
     pub in_flight: usize,
     /// The same of one caller.
     pub in_flight_per_caller: usize,
@@ -43,7 +43,8 @@ pub struct Limits {
     pub watchers_per_caller: usize,
     /// From the connection to the end of the TLS handshake, and from there to the first call.
     pub handshake: Duration,
-    /// From the first byte of a call to its answer; a caller's own deadline may be shorter.
+    /// From the first byte of a call to its answer; a caller's own deadline may be shorter. The answer has
+    /// to be taken in as long again.
     pub request_time: Duration,
     /// How long a connection may be without any call.
     pub idle: Duration,
