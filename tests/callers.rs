@@ -3,12 +3,7 @@
 //! Peers of other users are made by threads with another user id, so these tests have to run as root.
 //! Deliberately absent: certificates.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails loudly"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails loudly")]
 
 #[path = "callers/asking.rs"]
 mod asking;

@@ -66,6 +66,7 @@ fn told(status: &Status) -> (Code, String, Vec<u8>) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table: one row for each refusal")]
 async fn a_refusal_comes_before_the_request_and_gives_no_hint() {
     let scene = Scene::with(&roster()).await;
     let hermes = scene.user(UID).await;

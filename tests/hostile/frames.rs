@@ -3,11 +3,15 @@
 //! Deliberately absent: HPACK beyond literals, and any judgment of what comes back; a frame is its kind,
 //! its flags, its stream and its bytes.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpStream, UnixStream},
+    net::{TcpSocket, TcpStream, UnixStream},
 };
 
 use crate::daemon::within;
@@ -50,7 +54,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// The error code of an RST_STREAM or a GOAWAY.
+    /// The error code of an `RST_STREAM` or a GOAWAY.
     pub(crate) fn error(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
@@ -179,6 +183,14 @@ impl Wire {
         Self(Box::new(stream))
     }
 
+    /// The same from this address of the host.
+    pub(crate) async fn from(own: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((own, 0))).unwrap();
+        let stream = within("a connection", socket.connect(address)).await;
+        Self(Box::new(stream.unwrap()))
+    }
+
     /// The same over the unix socket, where little waits for whoever does not read.
     pub(crate) async fn narrow(path: &Path) -> Self {
         let stream = within("a connection", UnixStream::connect(path)).await;
@@ -208,6 +220,13 @@ impl Wire {
         const MOMENT: Duration = Duration::from_millis(300);
         let sent = tokio::time::timeout(MOMENT, self.0.write_all(bytes)).await;
         matches!(sent, Ok(Ok(())))
+    }
+
+    /// Whether the other end says hello, and has not closed.
+    pub(crate) async fn is_open(&mut self) -> bool {
+        self.send(&[PREFACE, &settings(&[])].concat()).await;
+        let (_, is_open) = self.reactions().await;
+        is_open
     }
 
     /// The next frame; `None` when the other end has closed.
@@ -241,18 +260,25 @@ impl Wire {
         code
     }
 
-    /// Reads until every frame that was sent has been looked at: until a PING comes back. What came
-    /// before it, and whether it came back at all.
+    /// Reads until every frame that was sent has been looked at, and what comes of it has been sent. What
+    /// that was, and whether the connection is open still.
     pub(crate) async fn reactions(&mut self) -> (Vec<Frame>, bool) {
-        const MARK: [u8; 8] = *b"the mark";
         let mut found = Vec::new();
-        self.send(&ping(MARK)).await;
+        // A PING is answered before a reset that was due earlier; a second one is not.
+        let is_open = self.pinged(*b"the mark", &mut found).await
+            && self.pinged(*b"the next", &mut found).await;
+        (found, is_open)
+    }
+
+    /// Sends a PING; whether it came back. What came before it is `found`.
+    async fn pinged(&mut self, mark: [u8; 8], found: &mut Vec<Frame>) -> bool {
+        self.send(&ping(mark)).await;
         while let Some(frame) = self.next().await {
-            if frame.kind == PING && frame.flags == ACK && frame.payload == MARK {
-                return (found, true);
+            if frame.kind == PING && frame.flags == ACK && frame.payload == mark {
+                return true;
             }
             found.push(frame);
         }
-        (found, false)
+        false
     }
 }

@@ -1,16 +1,20 @@
 //! Slow peers: bytes that trickle in, and answers that nobody reads.
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
+
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
+    daemon::policy::A,
     frames::{
         ADMIT, CONTINUATION, DATA, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, Wire, call,
         frame, message, open, settings,
     },
-    scene::{Scene, eventually, survives},
+    scene::{Scene, eventually, is_overloaded, survives},
 };
 
 const GET_POLICY: &str = "/admit.v1.PolicyService/GetPolicy";
+const WATCH_HEALTH: &str = "/grpc.health.v1.Health/Watch";
 /// How many peers do the same.
 const PEERS: usize = 40;
 /// Between two bytes. Each keeps a connection busy, and none of them counts as a call.
@@ -57,7 +61,7 @@ async fn connections_that_only_open_are_closed() {
         for _ in 0..PEERS {
             wires.push(Wire::silent(scene.tcp).await);
             wires.push(Wire::narrow(&scene.socket).await);
-            wires.push(Wire::silent(scene.health).await);
+            wires.push(Wire::from(Ipv4Addr::new(127, 0, 0, 3), scene.health).await);
         }
         for wire in &mut wires {
             wire.closed().await;
@@ -132,12 +136,74 @@ async fn answers_that_are_not_taken_count_against_the_limits() {
     .await;
     drop(wire);
     eventually("free places", async || {
-        let answer = scene
-            .local()
-            .await
-            .admit(crate::daemon::policy::A.launch())
-            .await;
+        let answer = scene.local().await.admit(A.launch()).await;
         answer.ok()
     })
     .await;
+}
+
+/// Health is for everybody, and so nobody has much of it at a time.
+#[tokio::test]
+async fn watches_of_health_are_bounded() {
+    const CONNECTIONS: usize = 40;
+    const WATCHES: u32 = 200;
+    const WATCHES_MAX: u64 = 8;
+    survives("handshake = \"1m\"\n", async |scene: &Scene| {
+        let mut wires = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let mut wire = Wire::greeted(scene.tcp).await;
+            for at in 0..WATCHES {
+                let stream = 1 + 2 * at;
+                let ask = [open(stream, WATCH_HEALTH), message(stream, b"")].concat();
+                wire.send(&ask).await;
+            }
+            wires.push(wire);
+        }
+        let over = (u64::from(WATCHES) - WATCHES_MAX) * u64::try_from(CONNECTIONS).unwrap();
+        eventually("every refusal", async || {
+            (scene.overloaded("health_calls").await == over).then_some(())
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_about_health_have_so_many_places_on_a_connection() {
+    const WATCHES_MAX: usize = 8;
+    let scene = Scene::with("").await;
+    let mut client = scene.client().await;
+    let mut watches = Vec::new();
+    for _ in 0..WATCHES_MAX {
+        watches.push(client.health("").await);
+    }
+    let mut health = HealthClient::new(client.channel.clone());
+    let refused = health.check(HealthCheckRequest::default()).await;
+    is_overloaded(&refused.unwrap_err(), "health_calls");
+    // Who asks for too much of it has calls all the same, and another connection has places of its own.
+    client.admit(A.launch()).await.unwrap();
+    scene.is_healthy().await;
+    watches.pop();
+    eventually("a free place", async || {
+        health.check(HealthCheckRequest::default()).await.ok()
+    })
+    .await;
+}
+
+/// One address does not have every place of the listener for probes.
+#[tokio::test]
+async fn no_peer_keeps_the_probes_of_others_out() {
+    const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+    let scene = Scene::with("handshake = \"1m\"\n").await;
+    let mut wires = Vec::new();
+    for _ in 0..200 {
+        wires.push(Wire::from(OTHER, scene.health).await);
+        scene.is_healthy_at(scene.health).await;
+    }
+    // Those that have no place have been closed.
+    let mut open_wires = 0;
+    for wire in &mut wires {
+        open_wires += usize::from(wire.is_open().await);
+    }
+    assert_eq!(open_wires, 16);
 }

@@ -277,12 +277,18 @@ impl connection::Service for Screen {
         let since = Instant::now();
         let target = Target::of(request.uri().path());
         match (connected.scope, target) {
-            (_, Target::Health) => {
-                let mut response = self.answer(request).await;
-                // Only a watch of health is still there when its connection closes.
-                response.extensions_mut().insert(Endless);
-                response
-            }
+            (_, Target::Health) => match connected.health_place() {
+                Some(place) => {
+                    let mut response = self.answer(request).await;
+                    // Only a watch of health is still there when its connection closes.
+                    response.extensions_mut().insert(Endless);
+                    holding(place, response)
+                }
+                None => {
+                    self.guard.metrics.overloaded(Limit::HealthCalls);
+                    failure::overloaded(Limit::HealthCalls).into_http()
+                }
+            },
             (Scope::HealthAlone, Target::Rpc(_) | Target::Other) => {
                 failure::health_alone().into_http()
             }

@@ -19,6 +19,11 @@ pub const TURNED_AWAY_MAX: usize = 64;
 pub const TURNED_AWAY_AGE_MAX: Duration = Duration::from_secs(2);
 /// Most connections to the listener that answers for health alone.
 pub const HEALTH_CONNECTIONS_MAX: usize = 64;
+/// Most of them of one address.
+pub const HEALTH_CONNECTIONS_PER_PEER_MAX: usize = 16;
+/// Most calls about health at one time on one connection. Anybody may make them, so they have no place among
+/// the calls of callers.
+pub const HEALTH_CALLS_MAX: usize = 8;
 /// Files that the daemon needs besides connections: its log, its policy, its listeners, its receiver.
 pub const OTHER_FILES_MAX: usize = 128;
 /// When a refused call may be tried again.
@@ -82,11 +87,13 @@ pub enum Limit {
     WatchersPerCaller,
     /// [`Limits::request_time`].
     RequestTime,
+    /// [`HEALTH_CALLS_MAX`].
+    HealthCalls,
 }
 
 impl Limit {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Connections,
         Self::ConnectionsPerPeer,
         Self::InFlight,
@@ -94,9 +101,10 @@ impl Limit {
         Self::Watchers,
         Self::WatchersPerCaller,
         Self::RequestTime,
+        Self::HealthCalls,
     ];
 
-    /// Its key in the configuration, and its word in logs and metrics.
+    /// Its word in answers and metrics, which is its key in the configuration if it has one.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -107,6 +115,7 @@ impl Limit {
             Self::Watchers => "watchers",
             Self::WatchersPerCaller => "watchers_per_caller",
             Self::RequestTime => "request_time",
+            Self::HealthCalls => "health_calls",
         }
     }
 }

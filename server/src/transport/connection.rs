@@ -19,7 +19,7 @@ use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::watch as channel,
+    sync::{OwnedSemaphorePermit, Semaphore, watch as channel},
     time::{Instant, sleep_until},
 };
 use tonic::{
@@ -29,7 +29,7 @@ use tonic::{
 
 use crate::{
     caller::Peer,
-    limits::{HEADER_BYTES_MAX, Limit, Limits, TURNED_AWAY_AGE_MAX},
+    limits::{HEADER_BYTES_MAX, HEALTH_CALLS_MAX, Limit, Limits, TURNED_AWAY_AGE_MAX},
 };
 
 /// How often a silent connection is asked whether it lives, and how long it may take to say so.
@@ -68,6 +68,7 @@ pub struct Connected {
     pub scope: Scope,
     /// Whether the peer's certificate has ceased to hold.
     credential_ended: AtomicBool,
+    health_calls: Arc<Semaphore>,
     calls: channel::Sender<Calls>,
     closing: channel::Sender<bool>,
 }
@@ -119,6 +120,7 @@ impl Connected {
             peer,
             scope,
             credential_ended: AtomicBool::new(false),
+            health_calls: Arc::new(Semaphore::new(HEALTH_CALLS_MAX)),
             calls: channel::Sender::new(calls),
             closing: channel::Sender::new(false),
         }
@@ -128,6 +130,12 @@ impl Connected {
     #[must_use]
     pub fn is_credential_valid(&self) -> bool {
         !self.credential_ended.load(Ordering::Acquire)
+    }
+
+    /// A place for a call about health, if there is one.
+    #[must_use]
+    pub fn health_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.health_calls).try_acquire_owned().ok()
     }
 
     /// Ends when the connection takes no new call: what has no end of its own has to end.
