@@ -16,6 +16,8 @@ mod daemon;
 
 #[path = "hostile/calls.rs"]
 mod calls;
+#[path = "hostile/complaints.rs"]
+mod complaints;
 #[path = "hostile/conformance.rs"]
 mod conformance;
 #[path = "hostile/crowd.rs"]
