@@ -16,6 +16,9 @@ const CANCEL: u32 = 0x8;
 const COMPRESSION_ERROR: u32 = 0x9;
 const ENHANCE_YOUR_CALM: u32 = 0xb;
 
+/// What a frame is, and how it is made for a stream.
+type Piece<'a> = (&'a str, &'a dyn Fn(u32) -> Vec<u8>);
+
 /// Frames that are sent in one piece.
 const BATCH: u32 = 500;
 
@@ -223,7 +226,7 @@ async fn frames_without_effect_are_forgotten() {
     let priority = |stream: u32| frame(PRIORITY, 0, stream, &[0, 0, 0, 0, 16]);
     let unknown = |stream: u32| frame(0xfa, 0xff, stream, &[0; 64]);
     let acknowledged = |_: u32| frame(PING, ACK, 0, b"anything");
-    let pieces: [(&str, &dyn Fn(u32) -> Vec<u8>); 3] = [
+    let pieces: [Piece<'_>; 3] = [
         ("priorities", &priority),
         ("unknown frames", &unknown),
         ("acknowledged pings", &acknowledged),

@@ -8,7 +8,7 @@ use crate::{
     daemon::policy::A,
     frames::{
         ADMIT, CONTINUATION, DATA, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, Wire, call,
-        frame, message, open, settings,
+        frame, message, open, ping, settings,
     },
     scene::{Scene, eventually, is_overloaded, survives},
 };
@@ -22,33 +22,37 @@ const TRICKLE: Duration = Duration::from_millis(20);
 
 #[tokio::test]
 async fn bytes_that_trickle_are_no_call() {
+    /// Bytes that nobody gets to send: ten seconds, where a first call has a third of one.
+    const BYTES_MAX: usize = 500;
     let hello = [PREFACE, &settings(&[])].concat();
     let long = call(ADMIT).repeat(20);
+    let pings = [&hello[..], &ping(*b"anything").repeat(100)].concat();
     let headers = [&hello[..], &frame(HEADERS, 0, 1, &long)].concat();
     let mut continued = [&hello[..], &frame(HEADERS, 0, 1, &call(ADMIT))].concat();
     for byte in &long {
         continued.extend(frame(CONTINUATION, 0, 1, &[*byte]));
     }
-    for bytes in [hello, headers, continued] {
+    for bytes in [pings, headers, continued] {
         survives("handshake = \"300ms\"\n", async |scene: &Scene| {
             let mut wires = Vec::new();
             for _ in 0..PEERS {
                 wires.push(Wire::silent(scene.tcp).await);
             }
-            // As long as one of them is open; each byte is a write of its own.
-            let mut at = 0;
-            while !wires.is_empty() {
-                let byte = bytes.get(at..=at).unwrap_or(b"P");
+            // Each byte is a write of its own, on every connection that is open still.
+            for byte in &bytes[..BYTES_MAX] {
                 let mut open_wires = Vec::new();
                 for mut wire in wires {
-                    if wire.press(byte).await {
+                    if wire.press(&[*byte]).await {
                         open_wires.push(wire);
                     }
                 }
                 wires = open_wires;
-                at += 1;
+                if wires.is_empty() {
+                    break;
+                }
                 tokio::time::sleep(TRICKLE).await;
             }
+            assert_eq!(wires.len(), 0);
         })
         .await;
     }
