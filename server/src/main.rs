@@ -16,14 +16,17 @@ use admit_server::{
         schema, serve, validate,
     },
     config::{Config, Source},
-    export::{diagnostics::DiagnosticsGuard, otlp_layer},
+    export::{
+        diagnostics::{DiagnosticsGuard, is_own},
+        otlp_layer,
+    },
     report::Format,
     supervision::Inherited,
 };
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{
-    Layer as _, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 /// Admit, the policy decision point for launches of WorkOS Case.
@@ -185,7 +188,7 @@ fn start_diagnostics(config: &Config) -> anyhow::Result<Option<DiagnosticsGuard>
                 .with_writer(std::io::stderr)
                 .with_ansi(std::io::stderr().is_terminal())
                 .with_target(false)
-                .with_filter(LevelFilter::INFO),
+                .with_filter(filter_fn(is_own)),
         )
         .with(layer)
         .init();

@@ -84,7 +84,9 @@ where
     Ok((layer, guard))
 }
 
-/// Whether an event is one of Admit itself, and not for debugging.
-fn is_own(metadata: &Metadata<'_>) -> bool {
+/// Whether an event is one of Admit itself, and not for debugging. Libraries say of a peer's bytes what
+/// they like, and as often as the peer does.
+#[must_use]
+pub fn is_own(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with(OWN_TARGET) && *metadata.level() <= Level::INFO
 }

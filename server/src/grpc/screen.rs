@@ -27,7 +27,7 @@ use crate::{
     operations::metrics::Metrics,
     transport::{
         Connected, Scope,
-        connection::{self, Endless},
+        connection::{self, Endless, holding},
     },
     wire::deadline::deadline,
 };
@@ -65,7 +65,7 @@ pub(super) type CallPlace = Place<Arc<str>>;
 pub(super) struct Screen {
     routes: Routes,
     guard: Guard,
-    in_flight: Quota<Arc<str>>,
+    calls: Quota<Arc<str>>,
     watchers: Quota<Arc<str>>,
     request_time: Duration,
 }
@@ -188,7 +188,7 @@ impl Screen {
         Self {
             routes: routes.prepare(),
             guard,
-            in_flight: Quota::new(limits.in_flight, limits.in_flight_per_caller),
+            calls: Quota::new(limits.in_flight, limits.in_flight_per_caller),
             watchers: Quota::new(limits.watchers, limits.watchers_per_caller),
             request_time: limits.request_time,
         }
@@ -216,13 +216,10 @@ impl Screen {
         caller
             .may_call(rpc)
             .map_err(|cause| refuse(cause, Some(&*caller)))?;
-        let is_watch = rpc == Rpc::WatchPolicy;
-        let place = self.place(is_watch, &caller)?;
-        let in_flight = self.guard.metrics.in_flight.clone();
-        let (watch, _place) = if is_watch {
-            (Some(Arc::new(place)), None)
+        let (watch, in_flight) = if rpc == Rpc::WatchPolicy {
+            (Some(Arc::new(self.place(true, &caller)?)), None)
         } else {
-            (None, Some((place, Counted::new(in_flight))))
+            (None, Some(self.in_flight(&caller)?))
         };
         let own = deadline(request.headers());
         request.extensions_mut().insert(Asker {
@@ -234,7 +231,8 @@ impl Screen {
         });
         let patience = own.map_or(self.request_time, |own| own.min(self.request_time));
         match tokio::time::timeout(patience, self.answer(request)).await {
-            Ok(response) => Ok(response),
+            // Whoever does not take its answers has no more of them at a time than others.
+            Ok(response) => Ok(holding(in_flight, response)),
             Err(_) if own.is_some_and(|own| own < self.request_time) => {
                 Err(failure::deadline_exceeded())
             }
@@ -245,11 +243,32 @@ impl Screen {
         }
     }
 
+    /// A call that is none of the contract, such as server reflection. It is for callers, of whom none
+    /// has more of them at a time than of others.
+    async fn for_callers(
+        &self,
+        connected: &Connected,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        let caller = self.guard.identify(connected).map_err(|cause| {
+            self.guard.metrics.refused(cause, connected.peer.via());
+            failure::caller_not_allowed()
+        })?;
+        let in_flight = self.in_flight(&caller)?;
+        Ok(holding(in_flight, self.answer(request).await))
+    }
+
+    /// A place among the calls, counted for as long as it is held.
+    fn in_flight(&self, caller: &Caller) -> Result<(CallPlace, Counted), Status> {
+        let place = self.place(false, caller)?;
+        Ok((place, Counted::new(self.guard.metrics.in_flight.clone())))
+    }
+
     fn place(&self, is_watch: bool, caller: &Caller) -> Result<CallPlace, Status> {
         let (places, all, of_caller) = if is_watch {
             (&self.watchers, Limit::Watchers, Limit::WatchersPerCaller)
         } else {
-            (&self.in_flight, Limit::InFlight, Limit::InFlightPerCaller)
+            (&self.calls, Limit::InFlight, Limit::InFlightPerCaller)
         };
         places.take(Arc::clone(&caller.name)).map_err(|full| {
             let limit = match full {
@@ -267,25 +286,30 @@ impl connection::Service for Screen {
         let since = Instant::now();
         let target = Target::of(request.uri().path());
         match (connected.scope, target) {
-            (_, Target::Health) => {
-                let mut response = self.answer(request).await;
-                // Only a watch of health is still there when its connection closes.
-                response.extensions_mut().insert(Endless);
-                response
-            }
+            (_, Target::Health) => match connected.health_place() {
+                Some(place) => {
+                    let mut response = self.answer(request).await;
+                    // Only a watch of health is still there when its connection closes.
+                    response.extensions_mut().insert(Endless);
+                    holding(place, response)
+                }
+                None => {
+                    self.guard.metrics.overloaded(Limit::HealthCalls);
+                    failure::overloaded(Limit::HealthCalls).into_http()
+                }
+            },
             (Scope::HealthAlone, Target::Rpc(_) | Target::Other) => {
                 failure::health_alone().into_http()
             }
             (Scope::TurnedAway(limit), Target::Rpc(_) | Target::Other) => {
                 failure::overloaded(limit).into_http()
             }
-            (Scope::Everything, Target::Other) => match self.guard.identify(connected) {
-                Ok(_) => self.answer(request).await,
-                Err(cause) => {
-                    self.guard.metrics.refused(cause, connected.peer.via());
-                    failure::caller_not_allowed().into_http()
+            (Scope::Everything, Target::Other) => {
+                match self.for_callers(connected, request).await {
+                    Ok(response) => response,
+                    Err(status) => status.into_http(),
                 }
-            },
+            }
             (Scope::Everything, Target::Rpc(rpc)) => {
                 let response = match self.screened(rpc, connected, request).await {
                     Ok(response) => response,

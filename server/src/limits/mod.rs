@@ -19,6 +19,11 @@ pub const TURNED_AWAY_MAX: usize = 64;
 pub const TURNED_AWAY_AGE_MAX: Duration = Duration::from_secs(2);
 /// Most connections to the listener that answers for health alone.
 pub const HEALTH_CONNECTIONS_MAX: usize = 64;
+/// Most of them of one address.
+pub const HEALTH_CONNECTIONS_PER_PEER_MAX: usize = 16;
+/// Most calls about health at one time on one connection. Anybody may make them, so they have no place among
+/// the calls of callers.
+pub const HEALTH_CALLS_MAX: usize = 8;
 /// Files that the daemon needs besides connections: its log, its policy, its listeners, its receiver.
 pub const OTHER_FILES_MAX: usize = 128;
 /// When a refused call may be tried again.
@@ -33,7 +38,7 @@ pub struct Limits {
     pub connections_per_peer: usize,
     /// Most calls at one time on one connection, watches among them.
     pub streams_per_connection: u32,
-    /// Most calls at one time that have no answer yet; watches and health are not among them.
+    /// Most calls at one time whose answer has not been taken; watches and health are not among them.
     pub in_flight: usize,
     /// The same of one caller.
     pub in_flight_per_caller: usize,
@@ -43,7 +48,8 @@ pub struct Limits {
     pub watchers_per_caller: usize,
     /// From the connection to the end of the TLS handshake, and from there to the first call.
     pub handshake: Duration,
-    /// From the first byte of a call to its answer; a caller's own deadline may be shorter.
+    /// From the first byte of a call to its answer; a caller's own deadline may be shorter. The answer has
+    /// to be taken in as long again.
     pub request_time: Duration,
     /// How long a connection may be without any call.
     pub idle: Duration,
@@ -81,11 +87,13 @@ pub enum Limit {
     WatchersPerCaller,
     /// [`Limits::request_time`].
     RequestTime,
+    /// [`HEALTH_CALLS_MAX`].
+    HealthCalls,
 }
 
 impl Limit {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Connections,
         Self::ConnectionsPerPeer,
         Self::InFlight,
@@ -93,9 +101,10 @@ impl Limit {
         Self::Watchers,
         Self::WatchersPerCaller,
         Self::RequestTime,
+        Self::HealthCalls,
     ];
 
-    /// Its key in the configuration, and its word in logs and metrics.
+    /// Its word in answers and metrics, which is its key in the configuration if it has one.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -106,6 +115,7 @@ impl Limit {
             Self::Watchers => "watchers",
             Self::WatchersPerCaller => "watchers_per_caller",
             Self::RequestTime => "request_time",
+            Self::HealthCalls => "health_calls",
         }
     }
 }

@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     caller::Peer,
-    limits::{Full, HEALTH_CONNECTIONS_MAX, Limit, Limits, Place, Quota, TURNED_AWAY_MAX},
+    limits::{
+        Full, HEALTH_CONNECTIONS_MAX, HEALTH_CONNECTIONS_PER_PEER_MAX, Limit, Limits, Place, Quota,
+        TURNED_AWAY_MAX,
+    },
     operations::metrics::Metrics,
 };
 
@@ -119,13 +122,14 @@ impl<S: Service> Entrance<S> {
         }
     }
 
-    /// Health has places of its own, so that it is answered however many connections there are.
+    /// Health has places of its own, so that it is answered however many connections there are, and nobody
+    /// has all of them.
     async fn accept_health(self, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(HEALTH_CONNECTIONS_MAX));
-        while let Some((stream, _)) = self.next(|| listener.accept()).await {
-            if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
+        let places = Quota::new(HEALTH_CONNECTIONS_MAX, HEALTH_CONNECTIONS_PER_PEER_MAX);
+        while let Some((stream, from)) = self.next(|| listener.accept()).await {
+            if let Ok(place) = places.take(Origin::of(from)) {
                 let connected = Connected::new(Peer::Plaintext, Scope::HealthAlone);
-                let seat = Seat::TurnedAway { _permit: permit };
+                let seat = Seat::Place { _place: place };
                 tokio::spawn(self.clone().plaintext(stream, connected, seat));
             }
         }

@@ -3,6 +3,7 @@
 //! Deliberately absent: who may call what, and what is answered; both are the service's.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     future::Future,
     pin::pin,
@@ -18,7 +19,7 @@ use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::watch as channel,
+    sync::{OwnedSemaphorePermit, Semaphore, watch as channel},
     time::{Instant, sleep_until},
 };
 use tonic::{
@@ -28,7 +29,7 @@ use tonic::{
 
 use crate::{
     caller::Peer,
-    limits::{HEADER_BYTES_MAX, Limit, Limits, TURNED_AWAY_AGE_MAX},
+    limits::{HEADER_BYTES_MAX, HEALTH_CALLS_MAX, Limit, Limits, TURNED_AWAY_AGE_MAX},
 };
 
 /// How often a silent connection is asked whether it lives, and how long it may take to say so.
@@ -68,6 +69,7 @@ pub struct Connected {
     pub scope: Scope,
     /// Whether the peer's certificate has ceased to hold.
     credential_ended: AtomicBool,
+    health_calls: Arc<Semaphore>,
     calls: channel::Sender<Calls>,
     closing: channel::Sender<bool>,
 }
@@ -77,15 +79,32 @@ pub struct Connected {
 pub struct Endless;
 
 /// The calls on a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Calls {
     open: usize,
-    /// Those of them that are waited for when the connection closes.
-    awaited: usize,
-    /// Whether there was any.
-    any: bool,
+    /// When those began that are waited for when the connection closes, by their number: the oldest first.
+    awaited: BTreeMap<u64, Instant>,
+    /// How many there have been.
+    count: u64,
     /// When the last one ended, or the connection began.
     since: Instant,
+}
+
+impl Calls {
+    /// Until when the connection is kept as things are: with a call until its answer has to have been
+    /// taken, and without one until the next one has to be there.
+    fn kept_until(&self, limits: &Limits) -> Option<Instant> {
+        let patience = match (self.open, self.count) {
+            (0, 0) => limits.handshake,
+            (0, _) => limits.idle,
+            _ => {
+                let (_, began) = self.awaited.first_key_value()?;
+                // Once for the answer, and once for whoever asked to take it.
+                return Some(*began + limits.request_time.saturating_mul(2));
+            }
+        };
+        Some(self.since + patience)
+    }
 }
 
 impl Connected {
@@ -94,14 +113,15 @@ impl Connected {
     pub fn new(peer: Peer, scope: Scope) -> Self {
         let calls = Calls {
             open: 0,
-            awaited: 0,
-            any: false,
+            awaited: BTreeMap::new(),
+            count: 0,
             since: Instant::now(),
         };
         Self {
             peer,
             scope,
             credential_ended: AtomicBool::new(false),
+            health_calls: Arc::new(Semaphore::new(HEALTH_CALLS_MAX)),
             calls: channel::Sender::new(calls),
             closing: channel::Sender::new(false),
         }
@@ -113,6 +133,12 @@ impl Connected {
         !self.credential_ended.load(Ordering::Acquire)
     }
 
+    /// A place for a call about health, if there is one.
+    #[must_use]
+    pub fn health_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.health_calls).try_acquire_owned().ok()
+    }
+
     /// Ends when the connection takes no new call: what has no end of its own has to end.
     pub async fn closing(&self) {
         // An error cannot be: the sender is this connection's own.
@@ -121,14 +147,16 @@ impl Connected {
 
     /// Counts a call for as long as the result lives.
     fn call(self: &Arc<Self>) -> OpenCall {
+        let mut number = 0;
         self.calls.send_modify(|calls| {
             calls.open = calls.open.saturating_add(1);
-            calls.awaited = calls.awaited.saturating_add(1);
-            calls.any = true;
+            calls.count = calls.count.saturating_add(1);
+            number = calls.count;
+            calls.awaited.insert(number, Instant::now());
         });
         OpenCall {
             connection: Arc::clone(self),
-            is_awaited: true,
+            number,
         }
     }
 
@@ -137,7 +165,7 @@ impl Connected {
         let mut follow = self.calls.subscribe();
         loop {
             // Errors cannot be: the sender is this connection's own.
-            let _ = follow.wait_for(|calls| calls.awaited == 0).await;
+            let _ = follow.wait_for(|calls| calls.awaited.is_empty()).await;
             if tokio::time::timeout(FLUSH_MAX, follow.changed())
                 .await
                 .is_err()
@@ -147,24 +175,20 @@ impl Connected {
         }
     }
 
-    /// Ends when the connection has been without a call for too long.
-    async fn idle(&self, limits: &Limits) {
+    /// Ends when the connection has been without a call for too long, or with one whose answer nobody
+    /// takes.
+    async fn spent(&self, limits: &Limits) {
         let mut follow = self.calls.subscribe();
         loop {
-            let calls = *follow.borrow_and_update();
-            let patience = if calls.any {
-                limits.idle
-            } else {
-                limits.handshake
-            };
-            let is_idle = async {
-                if calls.open > 0 {
-                    std::future::pending::<()>().await;
+            let kept_until = follow.borrow_and_update().kept_until(limits);
+            let is_spent = async {
+                match kept_until {
+                    Some(until) => sleep_until(until).await,
+                    None => std::future::pending().await,
                 }
-                sleep_until(calls.since + patience).await;
             };
             tokio::select! {
-                () = is_idle => return,
+                () = is_spent => return,
                 changed = follow.changed() => if changed.is_err() { return },
             }
         }
@@ -174,23 +198,21 @@ impl Connected {
 /// One call that has not ended.
 struct OpenCall {
     connection: Arc<Connected>,
-    is_awaited: bool,
+    number: u64,
 }
 
 impl OpenCall {
-    fn is_endless(&mut self) {
-        if std::mem::take(&mut self.is_awaited) {
-            self.connection
-                .calls
-                .send_modify(|calls| calls.awaited = calls.awaited.saturating_sub(1));
-        }
+    fn is_endless(&self) {
+        self.connection.calls.send_modify(|calls| {
+            calls.awaited.remove(&self.number);
+        });
     }
 }
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
-        self.is_endless();
         self.connection.calls.send_modify(|calls| {
+            calls.awaited.remove(&self.number);
             calls.open = calls.open.saturating_sub(1);
             calls.since = Instant::now();
         });
@@ -207,6 +229,16 @@ pub trait Service: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Response<Body>> + Send;
 }
 
+/// The response with something that lives until it was sent, or given up.
+pub fn holding(held: impl Send + 'static, response: Response<Body>) -> Response<Body> {
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _ = &held;
+            frame
+        }))
+    })
+}
+
 /// Serves one connection to its end: the peer's, its age's, or that of `stop`. What is still open
 /// [`Limits::drain`] after that is cut off.
 pub async fn serve(
@@ -221,18 +253,13 @@ pub async fn serve(
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, connected) = (service.clone(), Arc::clone(&calls));
         async move {
-            let mut call = connected.call();
+            let call = connected.call();
             let response = service.call(&connected, request.map(Body::new)).await;
             if response.extensions().get::<Endless>().is_some() {
                 call.is_endless();
             }
             // The call has ended when its answer was sent.
-            Ok::<_, Infallible>(response.map(|body| {
-                body.map_frame(move |frame| {
-                    let _ = &call;
-                    frame
-                })
-            }))
+            Ok::<_, Infallible>(holding(call, response))
         }
     });
     let mut connection =
@@ -244,7 +271,7 @@ pub async fn serve(
         };
         tokio::select! {
             () = stop => {}
-            () = connected.idle(&limits) => {}
+            () = connected.spent(&limits) => {}
             () = tokio::time::sleep(age) => {}
             () = ended(is_credential_valid) => connected.credential_ended.store(true, Ordering::Release),
         }

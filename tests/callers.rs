@@ -1,0 +1,249 @@
+//! Who may call: the roster of the configuration before the real daemon, over TCP and the unix socket.
+//!
+//! Peers of other users are made by threads with another user id, so these tests have to run as root.
+//! Deliberately absent: certificates.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails loudly")]
+
+#[path = "callers/asking.rs"]
+mod asking;
+mod daemon;
+#[path = "hostile/page.rs"]
+mod page;
+#[path = "callers/refusing.rs"]
+mod refusing;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    path::PathBuf,
+    thread,
+};
+
+use admit_proto::v1::Verdict;
+use admit_server::{
+    audit::{
+        record::Entry,
+        verify::{Known, verify},
+    },
+    caller::Rpc,
+};
+use asking::{call, lists_services};
+use daemon::{Client, Daemon, Settings, policy::A, within};
+use hyper_util::rt::TokioIo;
+use page::Page;
+use rustix::{process::Uid, thread::set_thread_res_uid};
+use tempfile::TempDir;
+use tonic::{
+    Code, Status,
+    transport::{Channel, Endpoint},
+};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_types::StatusExt as _;
+use tower::service_fn;
+
+/// User ids that no account of a test machine has to have.
+const UID: u32 = 30_001;
+const OTHER_UID: u32 = 30_099;
+
+/// A daemon with a roster.
+struct Scene {
+    folder: TempDir,
+    daemon: Daemon,
+    tcp: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Scene {
+    /// Starts a daemon with these sections in its configuration.
+    async fn with(sections: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = folder.path().join("policy");
+        A.in_sot().write_to(&policy);
+        let mut daemon = Daemon::start(&Settings {
+            tcp: true,
+            metrics: true,
+            socket: Some(folder.path().join("admitd.sock")),
+            audit_dir: Some(folder.path().join("audit")),
+            more_audit: sections.to_owned(),
+            ..Settings::new(policy)
+        })
+        .await;
+        // Other users have to reach the socket; who they are is then the daemon's affair.
+        for (path, mode) in [(folder.path(), 0o755), (daemon.socket(), 0o666)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        Self {
+            tcp: daemon.tcp_address().await,
+            metrics: daemon.metrics_address().await,
+            folder,
+            daemon,
+        }
+    }
+
+    /// A connection to the plaintext listener.
+    async fn plaintext(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.tcp)).unwrap();
+        within("a connection", endpoint.connect()).await.unwrap()
+    }
+
+    /// A connection to the unix socket from a process of this user.
+    async fn user(&self, uid: u32) -> Channel {
+        let path = self.daemon.socket().to_owned();
+        let connector = service_fn(move |_| {
+            let stream = connected_as(uid, path.clone());
+            async move { tokio::net::UnixStream::from_std(stream?).map(TokioIo::new) }
+        });
+        let endpoint = Endpoint::from_static("http://admitd");
+        within("a connection", endpoint.connect_with_connector(connector))
+            .await
+            .unwrap()
+    }
+
+    /// How many decisions and verdicts there are in the log.
+    fn answers_in_the_log(&self) -> usize {
+        let mut count = 0;
+        let audit = self.folder.path().join("audit");
+        let known = Known {
+            hashes: [].into(),
+            keys: Vec::new(),
+        };
+        verify(&audit, &known, |_, entry, _| {
+            if matches!(entry, Entry::Decision(_) | Entry::Evidence(_)) {
+                count += 1;
+            }
+        })
+        .unwrap();
+        count
+    }
+
+    async fn refused(&self, cause: &str, via: &str) -> u64 {
+        let name = format!("admit_callers_refused_total{{cause=\"{cause}\",via=\"{via}\"}}");
+        Page::of(self.metrics).await.value(&name)
+    }
+
+    async fn all_refused(&self) -> u64 {
+        Page::of(self.metrics)
+            .await
+            .sum("admit_callers_refused_total{")
+    }
+}
+
+/// A connection of the user `uid`: the system states who the connecting thread was.
+fn connected_as(uid: u32, path: PathBuf) -> std::io::Result<UnixStream> {
+    let connecting = thread::spawn(move || {
+        let uid = Uid::from_raw(uid);
+        set_thread_res_uid(uid, uid, uid).unwrap();
+        let stream = UnixStream::connect(path)?;
+        stream.set_nonblocking(true)?;
+        Ok(stream)
+    });
+    connecting.join().unwrap()
+}
+
+/// A section `callers` with every grant but what `part` says otherwise.
+fn caller(name: &str, marks: &str, rpcs: &[Rpc], lanes: &str, hosts: &str) -> String {
+    let rpcs: Vec<&str> = rpcs.iter().map(|rpc| rpc.as_str()).collect();
+    format!(
+        "[[callers]]\nname = {name:?}\n{marks}\nrpcs = {rpcs:?}\nlanes = [{lanes}]\nhosts = [{hosts}]\n"
+    )
+}
+
+/// The refusal of a caller: code, message, details.
+fn is_refused(status: &Status, what: &str) {
+    assert_eq!(status.code(), Code::PermissionDenied, "{what}: {status:?}");
+    let details = status.get_error_details();
+    let info = details
+        .error_info()
+        .unwrap_or_else(|| panic!("{what}: no reason: {status:?}"));
+    assert_eq!(
+        (info.reason.as_str(), info.domain.as_str()),
+        ("CALLER_NOT_ALLOWED", "admit.v1"),
+        "{what}"
+    );
+    assert!(info.metadata.is_empty(), "{what}: {info:?}");
+}
+
+#[tokio::test]
+async fn each_caller_makes_the_calls_that_it_was_granted_and_no_other() {
+    let uid_of = |at: usize| UID + u32::try_from(at).unwrap();
+    let sections: String = Rpc::ALL
+        .iter()
+        .enumerate()
+        .map(|(at, rpc)| {
+            let marks = format!("uids = [{}]", uid_of(at));
+            caller(
+                &format!("caller-{at}"),
+                &marks,
+                &[*rpc],
+                "\"real\"",
+                "\"*\"",
+            )
+        })
+        .collect();
+    let scene = Scene::with(&sections).await;
+    for (at, granted) in Rpc::ALL.into_iter().enumerate() {
+        let channel = scene.user(uid_of(at)).await;
+        for rpc in Rpc::ALL {
+            let what = format!("{} for {}", rpc.as_str(), granted.as_str());
+            match call(rpc, &channel, A.launch()).await {
+                Ok(()) => assert_eq!(rpc, granted, "{what}"),
+                Err(status) => {
+                    is_refused(&status, &what);
+                    assert_ne!(rpc, granted, "{what}");
+                }
+            }
+        }
+        lists_services(&channel).await.unwrap();
+    }
+    let expected = u64::try_from(Rpc::ALL.len() * (Rpc::ALL.len() - 1)).unwrap();
+    assert_eq!(scene.refused("rpc-not-granted", "unix").await, expected);
+    assert_eq!(scene.all_refused().await, expected);
+    // Admit and CheckEvidence, once each.
+    assert_eq!(scene.answers_in_the_log(), 2);
+}
+
+#[tokio::test]
+async fn a_peer_is_known_by_its_user_id_or_by_its_listener() {
+    let everything =
+        |name: &str, marks: &str| caller(name, marks, &Rpc::ALL, "\"fake\", \"real\"", "\"*\"");
+    let by_uid = everything("hermes", &format!("uids = [{UID}]"));
+    let by_listener = everything("desk", "plaintext = true");
+    for (sections, knows) in [
+        // Nobody is named: whoever reaches a local listener may call.
+        (String::new(), [true, true, true]),
+        (by_uid.clone(), [true, false, false]),
+        (by_listener.clone(), [false, false, true]),
+        (format!("{by_uid}{by_listener}"), [true, false, true]),
+    ] {
+        let scene = Scene::with(&sections).await;
+        let peers = [
+            scene.user(UID).await,
+            scene.user(OTHER_UID).await,
+            scene.plaintext().await,
+        ];
+        for (at, channel) in peers.into_iter().enumerate() {
+            let what = format!("peer {at} with {sections}");
+            match Client::new(channel.clone()).admit(A.launch()).await {
+                Ok(answer) => {
+                    assert!(knows[at], "{what}");
+                    assert_eq!(answer.verdict(), Verdict::Allow, "{what}");
+                }
+                Err(status) => {
+                    is_refused(&status, &what);
+                    assert!(!knows[at], "{what}");
+                }
+            }
+            assert_eq!(lists_services(&channel).await.is_ok(), knows[at], "{what}");
+            let mut health = Client::new(channel).health("").await;
+            health.until(ServingStatus::Serving).await;
+        }
+    }
+}
+
+/// Each test binary uses a part of the modules that it shares; here the whole of them counts as used.
+const _: () = {
+    let _ = Page::sum;
+    let _ = daemon::channel;
+};
