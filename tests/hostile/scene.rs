@@ -29,7 +29,7 @@ pub(crate) struct Scene {
     pub(crate) health: SocketAddr,
     pub(crate) metrics: SocketAddr,
     process: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Scene {
@@ -62,7 +62,7 @@ impl Scene {
             daemon,
             socket,
             process: PathBuf::from(format!("/proc/{pid}")),
-            _folder: folder,
+            folder,
         };
         // Only then its first connection has no place any more.
         eventually("an answer", async || {
@@ -71,6 +71,12 @@ impl Scene {
         })
         .await;
         scene
+    }
+
+    /// Takes the decision record away.
+    pub(crate) fn withdraw_policy(&self) {
+        let record = &A.in_sot().files[0].0;
+        fs::remove_file(self.folder.path().join("policy").join(record)).unwrap();
     }
 
     /// A connection over TCP.

@@ -85,6 +85,22 @@ async fn a_connection_without_a_call_ends() {
 }
 
 #[tokio::test]
+async fn a_watch_lasts_longer_than_calls_may_take() {
+    let limits = with("idle", "6s") + "request_time = \"2100ms\"\n";
+    let scene = Scene::with(&limits).await;
+    let mut watch = scene.client().await.watch(A.follow()).await.unwrap();
+    watch.policy_changed().await;
+    watch.pair_changed().await;
+    // By the end of another connection, any call would have had to end twice.
+    let mut idle = Wire::greeted(scene.tcp).await;
+    idle.send(&[open(1, ADMIT), message(1, b"")].concat()).await;
+    assert_eq!(idle.closed().await, Some(NO_ERROR));
+    scene.withdraw_policy();
+    watch.policy_changed().await;
+    watch.pair_changed().await;
+}
+
+#[tokio::test]
 async fn an_old_connection_takes_no_new_call_and_ends_its_watches() {
     let scene = Scene::with(&with("connection_age", "1s")).await;
     let mut client = scene.client().await;

@@ -27,7 +27,7 @@ use crate::{
     operations::metrics::Metrics,
     transport::{
         Connected, Scope,
-        connection::{self, Endless, holding},
+        connection::{self, Lasting, holding},
     },
     wire::deadline::deadline,
 };
@@ -216,7 +216,8 @@ impl Screen {
         caller
             .may_call(rpc)
             .map_err(|cause| refuse(cause, Some(&*caller)))?;
-        let (watch, in_flight) = if rpc == Rpc::WatchPolicy {
+        let is_watch = rpc == Rpc::WatchPolicy;
+        let (watch, in_flight) = if is_watch {
             (Some(Arc::new(self.place(true, &caller)?)), None)
         } else {
             (None, Some(self.in_flight(&caller)?))
@@ -232,7 +233,12 @@ impl Screen {
         let patience = own.map_or(self.request_time, |own| own.min(self.request_time));
         match tokio::time::timeout(patience, self.answer(request)).await {
             // Whoever does not take its answers has no more of them at a time than others.
-            Ok(response) => Ok(holding(in_flight, response)),
+            Ok(mut response) => {
+                if is_watch {
+                    response.extensions_mut().insert(Lasting::UntilClosing);
+                }
+                Ok(holding(in_flight, response))
+            }
             Err(_) if own.is_some_and(|own| own < self.request_time) => {
                 Err(failure::deadline_exceeded())
             }
@@ -290,7 +296,7 @@ impl connection::Service for Screen {
                 Some(place) => {
                     let mut response = self.answer(request).await;
                     // Only a watch of health is still there when its connection closes.
-                    response.extensions_mut().insert(Endless);
+                    response.extensions_mut().insert(Lasting::Endless);
                     holding(place, response)
                 }
                 None => {

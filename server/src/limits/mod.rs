@@ -7,6 +7,8 @@ mod quota;
 
 use std::time::Duration;
 
+use crate::operations::listener;
+
 pub use quota::{Full, Place, Quota};
 
 /// Largest request, in bytes.
@@ -66,6 +68,7 @@ impl Limits {
         self.connections
             .saturating_add(TURNED_AWAY_MAX)
             .saturating_add(HEALTH_CONNECTIONS_MAX)
+            .saturating_add(listener::CONNECTIONS_MAX)
             .saturating_add(OTHER_FILES_MAX)
     }
 }

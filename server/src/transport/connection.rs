@@ -74,16 +74,23 @@ pub struct Connected {
     closing: channel::Sender<bool>,
 }
 
-/// Marks the answer of a stream that has no end of its own: a connection that closes does not wait for it.
-#[derive(Clone, Copy, Debug)]
-pub struct Endless;
+/// Marks the answer of a stream that lasts: nobody has to have taken the whole of it in some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// It ends when its connection closes, which waits for that.
+    UntilClosing,
+    /// It has no end of its own; a connection that closes does not wait for it.
+    Endless,
+}
 
 /// The calls on a connection.
 #[derive(Debug)]
 struct Calls {
     open: usize,
-    /// When those began that are waited for when the connection closes, by their number: the oldest first.
-    awaited: BTreeMap<u64, Instant>,
+    /// Those of them that are waited for when the connection closes.
+    awaited: usize,
+    /// When those began whose answer has to be taken in time, by their number: the oldest first.
+    timed: BTreeMap<u64, Instant>,
     /// How many there have been.
     count: u64,
     /// When the last one ended, or the connection began.
@@ -98,7 +105,7 @@ impl Calls {
             (0, 0) => limits.handshake,
             (0, _) => limits.idle,
             _ => {
-                let (_, began) = self.awaited.first_key_value()?;
+                let (_, began) = self.timed.first_key_value()?;
                 // Once for the answer, and once for whoever asked to take it.
                 return Some(*began + limits.request_time.saturating_mul(2));
             }
@@ -113,7 +120,8 @@ impl Connected {
     pub fn new(peer: Peer, scope: Scope) -> Self {
         let calls = Calls {
             open: 0,
-            awaited: BTreeMap::new(),
+            awaited: 0,
+            timed: BTreeMap::new(),
             count: 0,
             since: Instant::now(),
         };
@@ -152,11 +160,13 @@ impl Connected {
             calls.open = calls.open.saturating_add(1);
             calls.count = calls.count.saturating_add(1);
             number = calls.count;
-            calls.awaited.insert(number, Instant::now());
+            calls.awaited = calls.awaited.saturating_add(1);
+            calls.timed.insert(number, Instant::now());
         });
         OpenCall {
             connection: Arc::clone(self),
             number,
+            is_awaited: true,
         }
     }
 
@@ -165,7 +175,7 @@ impl Connected {
         let mut follow = self.calls.subscribe();
         loop {
             // Errors cannot be: the sender is this connection's own.
-            let _ = follow.wait_for(|calls| calls.awaited.is_empty()).await;
+            let _ = follow.wait_for(|calls| calls.awaited == 0).await;
             if tokio::time::timeout(FLUSH_MAX, follow.changed())
                 .await
                 .is_err()
@@ -199,12 +209,17 @@ impl Connected {
 struct OpenCall {
     connection: Arc<Connected>,
     number: u64,
+    is_awaited: bool,
 }
 
 impl OpenCall {
-    fn is_endless(&self) {
+    fn lasts(&mut self, lasting: Lasting) {
+        let was_awaited = self.is_awaited;
+        self.is_awaited = was_awaited && lasting == Lasting::UntilClosing;
+        let is_given_up = was_awaited && !self.is_awaited;
         self.connection.calls.send_modify(|calls| {
-            calls.awaited.remove(&self.number);
+            calls.timed.remove(&self.number);
+            calls.awaited = calls.awaited.saturating_sub(usize::from(is_given_up));
         });
     }
 }
@@ -212,7 +227,8 @@ impl OpenCall {
 impl Drop for OpenCall {
     fn drop(&mut self) {
         self.connection.calls.send_modify(|calls| {
-            calls.awaited.remove(&self.number);
+            calls.timed.remove(&self.number);
+            calls.awaited = calls.awaited.saturating_sub(usize::from(self.is_awaited));
             calls.open = calls.open.saturating_sub(1);
             calls.since = Instant::now();
         });
@@ -253,10 +269,10 @@ pub async fn serve(
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, connected) = (service.clone(), Arc::clone(&calls));
         async move {
-            let call = connected.call();
+            let mut call = connected.call();
             let response = service.call(&connected, request.map(Body::new)).await;
-            if response.extensions().get::<Endless>().is_some() {
-                call.is_endless();
+            if let Some(lasting) = response.extensions().get::<Lasting>() {
+                call.lasts(*lasting);
             }
             // The call has ended when its answer was sent.
             Ok::<_, Infallible>(holding(call, response))
