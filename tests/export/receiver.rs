@@ -190,6 +190,10 @@ impl Receiver {
         }
     }
 
+    pub(crate) fn is_up(&self) -> bool {
+        self.runtime.is_some()
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
