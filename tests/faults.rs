@@ -1,17 +1,24 @@
-//! Faults of the disk under the running daemon: while nothing can be recorded, nothing is answered
-//! and health says so; afterwards it goes on by itself, and the log says how many were refused.
+//! Faults of the host under the running daemon: its disk, clock, descriptors, memory and policy
+//! directory. While nothing can be recorded or decided, nothing is answered and health says so;
+//! afterwards it goes on by itself, and the log says how many were refused.
 //!
-//! File systems are mounted for some of the tests, so they have to run as root. Deliberately absent:
+//! File systems are mounted for some of the tests and users changed, so they have to run as root. Deliberately absent:
 //! crashes (`crash.rs`) and what a damaged log looks like (`trail.rs`).
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 mod daemon;
 
+#[path = "faults/clock.rs"]
+mod clock;
+#[path = "faults/descriptors.rs"]
+mod descriptors;
 #[path = "faults/files.rs"]
 mod files;
 #[path = "faults/mount.rs"]
 mod mount;
+#[path = "faults/policy_gone.rs"]
+mod policy_gone;
 #[path = "faults/read_only.rs"]
 mod read_only;
 #[path = "supervision/service_manager.rs"]

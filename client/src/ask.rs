@@ -1,8 +1,9 @@
 //! The client of every call, and the choice among endpoints.
 //!
-//! One call, one deadline. An endpoint that says nothing about the launch is passed over and the
-//! next one is asked within what remains; whatever a server does say is final. No endpoint is asked
-//! twice in one call. Whatever goes wrong is an [`AskError`], and an error never starts anything.
+//! One call, one deadline, and an answer that is verified. Whatever goes wrong is an [`AskError`], and
+//! an error never starts anything. Deliberately absent: who is asked, and how often (`settle`).
+
+mod settle;
 
 use std::time::Duration;
 
@@ -13,19 +14,15 @@ use admit_proto::v1::{
     admission_service_server::SERVICE_NAME as ADMISSION,
     policy_service_client::PolicyServiceClient, policy_service_server::SERVICE_NAME as POLICY,
 };
-use tokio::time::{Instant, timeout};
 use tonic::{Status, metadata::AsciiMetadataValue, transport::Channel};
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
 
 use crate::{
     answer::Answer,
     endpoint::{Endpoint, Endpoints},
-    failure::{AskError, PassedOver},
+    failure::AskError,
     judgment::Judgment,
     policy,
-    route::{Route, unpanicked},
+    route::Route,
     tls::Tls,
     watch::Watch,
 };
@@ -56,6 +53,10 @@ const TRACE_PARENT_BYTES_MAX: usize = 128;
 /// Everything else is final: a DENY, any other failure, and whatever is malformed. A single endpoint
 /// has all of the time and is not asked for its health first: there is no other to choose.
 ///
+/// When all of them were passed over, and one at least was `OVERLOADED` and said when it may be asked
+/// again, they are: after that time, then after twice as long, and so on for as long as the deadline
+/// lets them.
+///
 /// An ALLOW that was lost on the way is no answer; the next server decides anew, and the lost
 /// decision stays in the log of the first.
 #[derive(Clone, Debug)]
@@ -68,14 +69,6 @@ pub struct Client {
     preferred: usize,
     /// The route that the latest call ended with.
     answered_by: Option<usize>,
-}
-
-/// What became of one endpoint.
-enum Attempt<T> {
-    /// It answered, or failed for good.
-    Settled(Result<T, AskError>),
-    /// It said nothing about the matter.
-    PassedOver(AskError),
 }
 
 impl Client {
@@ -261,95 +254,6 @@ impl Client {
     /// The service whose health is looked at before a call. One endpoint alone is no choice.
     fn look_at(&self, service: &'static str) -> Option<&'static str> {
         (self.routes.len() > 1).then_some(service)
-    }
-
-    /// What the first endpoint makes of `call` that is not passed over. With a service to look at,
-    /// an endpoint where it is not serving is.
-    async fn settle<T, F>(
-        &mut self,
-        look_at: Option<&str>,
-        call: impl Fn(Channel, Duration) -> F,
-    ) -> Result<T, AskError>
-    where
-        F: Future<Output = Result<T, AskError>>,
-    {
-        let start = Instant::now();
-        let deadline = self.deadline;
-        self.answered_by = None;
-        let others = (0..self.routes.len()).filter(|at| *at != self.preferred);
-        let order: Vec<usize> = std::iter::once(self.preferred).chain(others).collect();
-        let mut unasked = u32::try_from(order.len()).unwrap_or(u32::MAX);
-        let mut passed_over = Vec::new();
-        for at in order {
-            let Some(route) = self.routes.get_mut(at) else {
-                continue;
-            };
-            let remaining = deadline.saturating_sub(start.elapsed());
-            let share = remaining.checked_div(unasked).unwrap_or_default();
-            unasked = unasked.saturating_sub(1);
-            let attempt = match route.channel(&self.tls, deadline) {
-                Ok(channel) => attempt(channel, look_at, share, &call).await,
-                Err(error) => Attempt::PassedOver(error),
-            };
-            match attempt {
-                Attempt::Settled(outcome) => {
-                    self.answered_by = Some(at);
-                    if outcome.is_ok() {
-                        self.preferred = at;
-                    }
-                    return outcome;
-                }
-                Attempt::PassedOver(error) => {
-                    if matches!(error, AskError::Unreachable(_) | AskError::TimedOut) {
-                        route.hang_up();
-                    }
-                    let endpoint = route.endpoint().clone();
-                    passed_over.push(PassedOver { endpoint, error });
-                }
-            }
-        }
-        Err(AskError::of_passed_over(passed_over))
-    }
-}
-
-/// What comes of `call`, and of a look at the health before it, within `share`.
-async fn attempt<T, F>(
-    channel: Channel,
-    look_at: Option<&str>,
-    share: Duration,
-    call: impl Fn(Channel, Duration) -> F,
-) -> Attempt<T>
-where
-    F: Future<Output = Result<T, AskError>>,
-{
-    let start = Instant::now();
-    let attempt = async {
-        if let Some(service) = look_at
-            && let Err(error) = unpanicked(serving(channel.clone(), service, share)).await
-        {
-            // Whatever is wrong with the health: nothing was asked about the launch yet.
-            return Attempt::PassedOver(error);
-        }
-        let left = share.saturating_sub(start.elapsed());
-        match unpanicked(call(channel, left)).await {
-            Err(error) if error.passes_over() => Attempt::PassedOver(error),
-            outcome => Attempt::Settled(outcome),
-        }
-    };
-    timeout(share, attempt)
-        .await
-        .unwrap_or(Attempt::PassedOver(AskError::TimedOut))
-}
-
-async fn serving(channel: Channel, service: &str, left: Duration) -> Result<(), AskError> {
-    let request = HealthCheckRequest {
-        service: service.to_owned(),
-    };
-    let response = answered(HealthClient::new(channel).check(asking(request, left, None))).await?;
-    match ServingStatus::try_from(response.status) {
-        Ok(ServingStatus::Serving) => Ok(()),
-        Ok(ServingStatus::Unknown | ServingStatus::NotServing | ServingStatus::ServiceUnknown)
-        | Err(_) => Err(AskError::NotServing),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every way in which a call fails. A failure is no answer, and no answer never starts anything.
 
+use std::time::Duration;
+
 use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::StatusExt as _;
 
@@ -12,6 +14,8 @@ use crate::{
 const VIOLATIONS_MAX: usize = 64;
 /// The domain of the failures of the contract.
 const ERROR_DOMAIN: &str = "admit.v1";
+/// The reason of a server that is over one of its limits.
+const OVERLOADED: &str = "OVERLOADED";
 
 /// Why there is no answer. Each of these denies. Every text in it is bounded and printable.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +37,9 @@ pub enum AskError {
         message: String,
         /// The fields that are at fault.
         violations: Vec<FieldViolation>,
+        /// When the same may be asked again: stated by a server that is over one of its limits, and
+        /// had not looked at the request.
+        retry_after: Option<Duration>,
     },
     /// The answer has not the form that the contract gives it.
     #[error("the answer is malformed: {0}")]
@@ -73,6 +80,18 @@ impl AskError {
                 matches!(code, Code::Unavailable | Code::ResourceExhausted)
             }
             Self::Malformed(_) | Self::NoneAnswered(_) => false,
+        }
+    }
+
+    /// When the server wants to be asked the same again; `None` when it does not.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Failed { retry_after, .. } => *retry_after,
+            Self::Unreachable(_)
+            | Self::TimedOut
+            | Self::Malformed(_)
+            | Self::NotServing
+            | Self::NoneAnswered(_) => None,
         }
     }
 
@@ -137,11 +156,15 @@ impl AskError {
                 description: shown(&violation.description, TEXT_CHARS_MAX),
             })
             .collect();
+        let is_overloaded =
+            status.code() == Code::ResourceExhausted && reason.as_deref() == Some(OVERLOADED);
+        let retry_info = details.retry_info().filter(|_| is_overloaded);
         Self::Failed {
             code: status.code(),
             reason,
             message,
             violations,
+            retry_after: retry_info.and_then(|info| info.retry_delay),
         }
     }
 }
@@ -253,6 +276,34 @@ mod tests {
         assert!(AskError::TimedOut.passes_over() && AskError::NotServing.passes_over());
         assert!(AskError::Unreachable(String::new()).passes_over());
         assert!(!AskError::Malformed("").passes_over());
+    }
+
+    #[test]
+    fn only_an_overloaded_server_is_asked_again() {
+        let delay = Duration::from_millis(250);
+        for (code, reason, domain, expected) in [
+            (
+                Code::ResourceExhausted,
+                "OVERLOADED",
+                "admit.v1",
+                Some(delay),
+            ),
+            (Code::ResourceExhausted, "OVERLOADED", "example.com", None),
+            (Code::ResourceExhausted, "REQUEST_INVALID", "admit.v1", None),
+            (Code::Unavailable, "OVERLOADED", "admit.v1", None),
+            (Code::Internal, "OVERLOADED", "admit.v1", None),
+        ] {
+            let mut details = ErrorDetails::with_error_info(reason, domain, []);
+            details.set_retry_info(Some(delay));
+            let status = Status::with_error_details(code, "", details);
+            let error = AskError::from_status(&status);
+            assert_eq!(error.retry_after(), expected, "{code} {reason} {domain}");
+        }
+        // Without a hint there is no moment to ask again at.
+        let details = ErrorDetails::with_error_info("OVERLOADED", "admit.v1", []);
+        let status = Status::with_error_details(Code::ResourceExhausted, "", details);
+        assert_eq!(AskError::from_status(&status).retry_after(), None);
+        assert_eq!(AskError::TimedOut.retry_after(), None);
     }
 
     #[test]

@@ -149,11 +149,16 @@ impl Daemon {
 
     /// Starts a daemon with just this configuration, which may be wrong.
     pub(crate) fn spawn_configured(config: &str) -> Self {
+        Self::spawn_through(&[], config)
+    }
+
+    /// The same, started in turn by the command `through`, if there is one.
+    pub(crate) fn spawn_through(through: &[&str], config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admitd.toml");
         fs::write(&path, config).unwrap();
         let socket = folder.path().join("admitd.sock");
-        Self::spawn_with(&path, &[], &[], socket, folder)
+        Self::spawn_with(&path, through, &[], socket, folder)
     }
 
     fn spawn_with(
@@ -429,8 +434,12 @@ pub(crate) fn written(place: &Place) -> String {
 /// Each test binary uses a part of this module; here the whole of it counts as used.
 const _: () = {
     let _ = Daemon::id;
+    let _ = |path: &Path| drop(Settings::new(path));
+    let _ = Daemon::start;
     let _ = Daemon::spawn_configured;
+    let _ = Daemon::spawn_through;
     let _ = Daemon::log;
+    let _ = Daemon::id;
     let _ = Daemon::socket;
     let _ = Daemon::tcp_address;
     let _ = Daemon::metrics_address;

@@ -190,6 +190,10 @@ impl Receiver {
         }
     }
 
+    pub(crate) fn is_up(&self) -> bool {
+        self.runtime.is_some()
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -325,3 +329,8 @@ fn mangle(mut response: http::Response<Body>) -> http::Response<Body> {
     }
     response
 }
+
+/// Each test binary uses a part of this module; here the whole of it counts as used.
+const _: () = {
+    let _ = Receiver::is_up;
+};

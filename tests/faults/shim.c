@@ -1,10 +1,12 @@
-/* Makes the disk fail: preloaded into the daemon, it stands before three calls of the C library.
+/* Makes the disk and the clock fail: preloaded into the daemon, it stands before four calls of the C
+ * library.
  *
  * Each fault is on while a file of its name exists in the folder that ADMIT_FAULTS names:
  *   sync-fails     fdatasync gives EIO, and syncs nothing
  *   sync-hangs     fdatasync does not return
  *   folder-fails   fsync of a folder gives EIO
  *   write-is-torn  pwrite writes a half of the bytes, and then finds the disk full
+ *   clock-jumps    the time of day is that of the host and as many seconds as the file says
  * Every fault that strikes leaves a file of its name with `.struck` behind.
  */
 #define _GNU_SOURCE
@@ -63,4 +65,22 @@ ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t offset) {
         length /= 2;
     }
     return next(fd, bytes, length, offset);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int (*next)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    int result = next(clock, now);
+    if (result != 0 || clock != CLOCK_REALTIME) return result;
+    int before = errno;
+    if (is_on("clock-jumps")) {
+        char text[32] = "", path[4096];
+        snprintf(path, sizeof path, "%s/clock-jumps", getenv("ADMIT_FAULTS"));
+        int file = open(path, O_RDONLY | O_CLOEXEC);
+        if (file >= 0) {
+            if (read(file, text, sizeof text - 1) > 0) now->tv_sec += strtoll(text, NULL, 10);
+            close(file);
+        }
+    }
+    errno = before;
+    return result;
 }

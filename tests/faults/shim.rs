@@ -18,6 +18,7 @@ pub(crate) enum Fault {
     SyncHangs,
     FolderFails,
     WriteIsTorn,
+    ClockJumps,
 }
 
 impl Fault {
@@ -27,6 +28,7 @@ impl Fault {
             Self::SyncHangs => "sync-hangs",
             Self::FolderFails => "folder-fails",
             Self::WriteIsTorn => "write-is-torn",
+            Self::ClockJumps => "clock-jumps",
         }
     }
 }
@@ -37,6 +39,14 @@ pub(crate) struct Switches(PathBuf);
 impl Switches {
     pub(crate) fn on(&self, fault: Fault) {
         fs::write(self.0.join(fault.name()), "").unwrap();
+    }
+
+    /// The clock is so many seconds off.
+    pub(crate) fn jump(&self, seconds: i64) {
+        // In one step: half of a number is another number.
+        let whole = self.0.join("whole");
+        fs::write(&whole, seconds.to_string()).unwrap();
+        fs::rename(whole, self.0.join(Fault::ClockJumps.name())).unwrap();
     }
 
     /// Switches it off; it has to have struck by then.

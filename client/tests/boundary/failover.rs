@@ -15,6 +15,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::stub::{Asked, Script, allow, deny, spoiled};
 
@@ -343,4 +344,68 @@ async fn health_is_that_of_the_best_server() {
         let health = client(&endpoints, PATIENT).health("").await;
         assert_eq!(health.as_ref().ok().copied(), expected, "{health:?}");
     }
+}
+
+/// What a server over one of its limits says.
+fn overloaded(retry_after: Duration) -> Status {
+    let mut details = ErrorDetails::with_error_info("OVERLOADED", "admit.v1", []);
+    details.set_retry_info(Some(retry_after));
+    Status::with_error_details(Code::ResourceExhausted, "over a limit", details)
+}
+
+/// A server that is overloaded for so many calls.
+fn overloaded_for(calls: usize, retry_after: Duration) -> Script {
+    let refused = AtomicUsize::new(0);
+    Script::answering(move |request| {
+        if refused.fetch_add(1, Ordering::SeqCst) < calls {
+            Err(overloaded(retry_after))
+        } else {
+            Ok(allow(request))
+        }
+    })
+}
+
+#[tokio::test]
+async fn an_overloaded_server_alone_is_asked_again_when_it_says() {
+    let hint = Duration::from_millis(200);
+    let (first, asked) = overloaded_for(2, hint).serve_tcp().await;
+    let start = Instant::now();
+    let answer = client(&[&first], PATIENT).admit(launch()).await;
+    assert!(matches!(answer, Ok(Answer::Allowed(_))), "{answer:?}");
+    assert_eq!(asked.requests().len(), 3);
+    // Once the hint, and then twice.
+    assert!(start.elapsed() >= 3 * hint);
+}
+
+#[tokio::test]
+async fn a_server_that_stays_overloaded_is_not_asked_beyond_the_deadline() {
+    for (hint, most) in [
+        // 100 ms, 200, 400, 800: the next pause is longer than what remains of 3 s.
+        (Duration::ZERO, 5),
+        (BRIEF / 2, 2),
+        (BRIEF, 1),
+        (Duration::MAX, 1),
+    ] {
+        let (first, asked) = overloaded_for(usize::MAX, hint).serve_tcp().await;
+        let start = Instant::now();
+        let error = client(&[&first], BRIEF).admit(launch()).await.unwrap_err();
+        assert!(start.elapsed() < BRIEF, "{hint:?}");
+        assert!(error.to_string().contains("OVERLOADED"), "{error}");
+        let calls = asked.requests().len();
+        assert!(calls <= most, "{hint:?}: {calls} calls");
+        assert_eq!(calls > 1, hint < BRIEF, "{hint:?}: {calls} calls");
+    }
+}
+
+#[tokio::test]
+async fn another_server_is_asked_before_an_overloaded_one_again() {
+    let (first, asked) = overloaded_for(usize::MAX, Duration::ZERO).serve_tcp().await;
+    passes_over("overloaded", &first, PATIENT).await;
+    assert_eq!(asked.requests().len(), 1);
+    // Where the other one is gone, the first is all there is.
+    let (first, asked) = overloaded_for(1, Duration::ZERO).serve_tcp().await;
+    let nobody = nobody().await;
+    let answer = client(&[&first, &nobody], PATIENT).admit(launch()).await;
+    assert!(matches!(answer, Ok(Answer::Allowed(_))), "{answer:?}");
+    assert_eq!(asked.requests().len(), 2);
 }

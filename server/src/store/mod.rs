@@ -22,7 +22,10 @@ use std::{
 use admit_policy::{Snapshot, Standing, Terms, Timestamp};
 use tokio::sync::watch as channel;
 
-use crate::audit::{basis::Basis, keys::NamesKey, names::Names};
+use crate::{
+    audit::{basis::Basis, keys::NamesKey, names::Names},
+    clock,
+};
 
 pub use writer::Writer;
 
@@ -171,9 +174,13 @@ impl Store {
         &self.terms
     }
 
-    /// Whether a real launch could be answered from a policy that is fresh enough.
+    /// Whether a real launch could be answered: there is a time to decide at, and a policy that is
+    /// fresh enough.
     #[must_use]
     pub fn is_serving(&self) -> bool {
+        if clock::now().is_none() {
+            return false;
+        }
         let state = self.state();
         let standing = state.standing(&self.terms);
         standing.snapshot.is_some() && !standing.is_stale()
