@@ -48,6 +48,8 @@ pub(crate) const RESCAN_NEVER: &str = "59m";
 
 /// A free port of the loopback address.
 const FREE_PORT: &str = "127.0.0.1:0";
+/// The file of the configuration, in a folder of the daemon's own.
+const CONFIG_FILE: &str = "admitd.toml";
 /// The file of what a daemon writes to its standard output, beside its configuration.
 const STDOUT_FILE: &str = "stdout";
 
@@ -139,7 +141,7 @@ impl Daemon {
         let folder = tempfile::tempdir().unwrap();
         let socket = settings.socket.clone();
         let socket = socket.unwrap_or_else(|| folder.path().join("admitd.sock"));
-        let config = folder.path().join("admitd.toml");
+        let config = folder.path().join(CONFIG_FILE);
         let audit_dir = settings.audit_dir.clone();
         let audit_dir = audit_dir.unwrap_or_else(|| folder.path().join("audit"));
         fs::write(&config, settings.toml(&socket, &audit_dir)).unwrap();
@@ -155,7 +157,7 @@ impl Daemon {
     /// The same, started in turn by the command `through`, if there is one.
     pub(crate) fn spawn_through(through: &[&str], config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("admitd.toml");
+        let path = folder.path().join(CONFIG_FILE);
         fs::write(&path, config).unwrap();
         let socket = folder.path().join("admitd.sock");
         Self::spawn_with(&path, through, &[], socket, folder)
@@ -201,6 +203,11 @@ impl Daemon {
             socket,
             folder,
         }
+    }
+
+    /// The file of its configuration.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join(CONFIG_FILE)
     }
 
     /// The unix socket that it was told to listen on.
@@ -437,6 +444,7 @@ const _: () = {
     let _ = |path: &Path| drop(Settings::new(path));
     let _ = Daemon::start;
     let _ = Daemon::spawn_configured;
+    let _ = Daemon::config;
     let _ = Daemon::spawn_through;
     let _ = Daemon::log;
     let _ = Daemon::id;

@@ -52,8 +52,6 @@ async fn asks(scene: &mut Scene, due: Due, jump: i64) {
             let twice = scene.known.insert(answer.seq, answer.record_hash);
             assert_eq!(twice, None, "seq {} was given twice", answer.seq);
         }
-        // The transport stamps its answers with a date, and knows none that is so far off.
-        (Err(status), Due::Unusable) if status.code() == Code::Cancelled => {}
         (Err(status), Due::Unusable) => {
             assert_eq!(status.code(), Code::Unavailable, "{jump}: {status:?}");
             let details = status.get_error_details();
@@ -118,4 +116,25 @@ async fn a_clock_that_passes_the_expiry_revokes_what_is_followed() {
     while watch.pair_changed().await.state() != PairState::Admitted {}
     asks(&mut scene, Due::Allowed, 0).await;
     scene.is_whole();
+}
+
+#[tokio::test]
+async fn a_clock_of_no_use_ends_the_watch_of_a_pair() {
+    let (mut scene, clock) = scene(|_| {}).await;
+    let mut watch = scene.client.watch(A.follow()).await.unwrap();
+    watch.policy_changed().await;
+    assert_eq!(watch.pair_changed().await.state(), PairState::Admitted);
+    clock.jump(-100 * YEAR);
+    // It may be told first that the policy is stale.
+    let status = loop {
+        match watch.next().await {
+            Ok(event) => drop(event),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "CLOCK_UNUSABLE");
+    clock.off(Fault::ClockJumps);
+    scene.serves().await;
 }

@@ -134,6 +134,11 @@ impl Watch {
                 let _ = events.send(Err(refused)).await;
                 return;
             }
+            if self.pair.is_some() && clock::now().is_none() {
+                // Nothing can be said about the pair, and silence would say that it is still admitted.
+                let _ = events.send(Err(failure::clock_unusable())).await;
+                return;
+            }
             for event in self.news() {
                 let message = WatchPolicyResponse { event: Some(event) };
                 if events.send(Ok(message)).await.is_err() {
@@ -171,7 +176,7 @@ impl Watch {
             self.told_policy = Some(state.loaded.clone());
         }
         let Some(pair) = &self.pair else { return news };
-        // Without a clock nothing can be said about the pair; the next look may.
+        // The clock may have been set since it was looked at; the next look ends the watch.
         let Some(now) = clock::now() else { return news };
         let standing = state.standing(self.store.terms());
         let found = pair_changed(&standing, &pair.provider, &pair.model, now);
