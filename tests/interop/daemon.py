@@ -54,7 +54,7 @@ class PolicyDirectory:
 class Client:
     """The services, over one listener."""
 
-    def __init__(self, target):
+    def __init__(self, target, credentials=None):
         options = [
             # For a unix socket, gRPC's own default is the path with percent signs, which is no
             # authority of HTTP/2: the daemon's HTTP/2 stack resets such streams (PROTOCOL_ERROR).
@@ -62,7 +62,10 @@ class Client:
             # Nothing here leaves the host, whatever the environment says.
             ("grpc.enable_http_proxy", 0),
         ]
-        self.channel = grpc.insecure_channel(target, options)
+        if credentials is None:
+            self.channel = grpc.insecure_channel(target, options)
+        else:
+            self.channel = grpc.secure_channel(target, credentials, options)
         self.admission = admission_grpc.AdmissionServiceStub(self.channel)
         self.policy = policy_grpc.PolicyServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
@@ -110,15 +113,17 @@ class Client:
 class Daemon:
     """The process, listening on free ports of the loopback address and on a unix socket."""
 
-    def __init__(self, admitd, rescan_interval="5s", staleness_max="30s"):
+    def __init__(self, admitd, rescan_interval="5s", staleness_max="30s", listen="", more=""):
         # A short path: that of a unix socket has to fit into some hundred bytes.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="admit-"))
         self.policy = PolicyDirectory(self.folder)
         self.settings = (rescan_interval, staleness_max)
+        self.listen = listen
+        self.more = more
         self.admitd = admitd
         self.log = []
         self.listening_or_ended = threading.Event()
-        self.tcp_address = None
+        self.tcp_address = self.tls_address = None
         self.operations_address = None
         self.process = self.tcp = self.unix = None
 
@@ -131,7 +136,7 @@ class Daemon:
             f'rescan_interval = "{rescan_interval}"\n'
             f'staleness_max = "{staleness_max}"\n'
             f'[listen]\ntcp = "127.0.0.1:0"\nunix = "{socket}"\noperations = "127.0.0.1:0"\n'
-            f'[audit]\ndir = "{self.folder / "audit"}"\n{CONFIG}'
+            f'{self.listen}[audit]\ndir = "{self.folder / "audit"}"\n{CONFIG}\n{self.more}'
         )
         self.process = subprocess.Popen(
             [self.admitd, "serve", "--config", config],
@@ -155,6 +160,7 @@ class Daemon:
             if " metrics " in line and self.operations_address is None:
                 self.operations_address = words["address"]
             if " listening " in line and self.tcp_address is None:
+                self.tls_address = words.get("tls")
                 self.tcp_address = words["tcp"]
                 self.listening_or_ended.set()
         self.listening_or_ended.set()
