@@ -41,12 +41,8 @@ async fn connections_have_so_many_places_in_all_and_of_one_peer() {
         for client in &mut clients {
             client.admit(A.launch()).await.unwrap();
         }
-        // The users of the host are another peer.
-        let local = scene.local().await.admit(A.launch()).await;
-        match limit {
-            "connections" => is_overloaded(&local.unwrap_err(), limit),
-            _ => drop(local.unwrap()),
-        }
+        // Nobody shuts the users of the host out, who have places of their own.
+        scene.local().await.admit(A.launch()).await.unwrap();
         drop(clients);
         eventually("a free place", async || {
             let client = scene.client().await.admit(A.launch()).await;

@@ -224,3 +224,34 @@ async fn the_documentation_lists_every_metric() {
     let (listed, _) = rest.split_once("<!-- /metrics -->").unwrap();
     assert_eq!(listed, table, "the table has to read:\n{table}");
 }
+
+#[test]
+fn every_alert_is_explained() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (rules, manual) = (
+        read("deploy/prometheus/alerts.yaml"),
+        read("docs/operations.md"),
+    );
+    let headings: Vec<&str> = manual
+        .lines()
+        .filter_map(|line| line.strip_prefix("### Admit"))
+        .flat_map(|line| line.split(", Admit"))
+        .collect();
+    let alerts: Vec<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: Admit"))
+        .collect();
+    assert!(!alerts.is_empty());
+    for alert in &alerts {
+        assert!(
+            headings.contains(alert),
+            "docs/operations.md: no heading for Admit{alert}"
+        );
+    }
+    for heading in headings {
+        assert!(
+            alerts.contains(&heading),
+            "there is no alert Admit{heading}"
+        );
+    }
+}

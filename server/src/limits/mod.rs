@@ -34,7 +34,8 @@ pub const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// The limits of a running daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most connections at one time, over every listener.
+    /// Most connections at one time over the network, and as many over the unix socket: nobody far away
+    /// shuts out this host.
     pub connections: usize,
     /// Most connections at one time of one address or user id.
     pub connections_per_peer: usize,
@@ -66,7 +67,8 @@ impl Limits {
     #[must_use]
     pub fn files(&self) -> usize {
         self.connections
-            .saturating_add(TURNED_AWAY_MAX)
+            .saturating_mul(2)
+            .saturating_add(TURNED_AWAY_MAX.saturating_mul(2))
             .saturating_add(HEALTH_CONNECTIONS_MAX)
             .saturating_add(listener::CONNECTIONS_MAX)
             .saturating_add(OTHER_FILES_MAX)

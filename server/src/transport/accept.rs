@@ -51,12 +51,29 @@ pub async fn stopped(mut stop: Stop) {
 pub struct Entrance<S> {
     service: S,
     limits: Limits,
-    places: Quota<Origin>,
-    turned_away: Arc<Semaphore>,
+    network: Places,
+    /// Those of the unix socket.
+    local: Places,
     metrics: Metrics,
     stop: Stop,
     /// Held by everything that has not ended; nothing is ever sent.
     _alive: mpsc::Sender<()>,
+}
+
+/// Places for connections that share them.
+#[derive(Clone)]
+struct Places {
+    places: Quota<Origin>,
+    turned_away: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            places: Quota::new(limits.connections, limits.connections_per_peer),
+            turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+        }
+    }
 }
 
 /// A connection's place, for as long as it lives.
@@ -82,8 +99,8 @@ pub async fn serve(
     let entrance = Entrance {
         service,
         limits,
-        places: Quota::new(limits.connections, limits.connections_per_peer),
-        turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+        network: Places::new(&limits),
+        local: Places::new(&limits),
         metrics,
         stop,
         _alive: alive,
@@ -115,7 +132,7 @@ pub async fn serve(
 impl<S: Service> Entrance<S> {
     async fn accept_plaintext(self, listener: TcpListener) {
         while let Some((stream, from)) = self.next(|| listener.accept()).await {
-            if let Some((seat, scope)) = self.seat(Origin::of(from)) {
+            if let Some((seat, scope)) = self.seat(&self.network, Origin::of(from)) {
                 let connected = Connected::new(Peer::Plaintext, scope);
                 tokio::spawn(self.clone().plaintext(stream, connected, seat));
             }
@@ -143,7 +160,7 @@ impl<S: Service> Entrance<S> {
                 continue;
             };
             let uid = credentials.uid();
-            if let Some((seat, scope)) = self.seat(Origin::User(uid)) {
+            if let Some((seat, scope)) = self.seat(&self.local, Origin::User(uid)) {
                 let connected = Connected::new(Peer::Unix { uid }, scope);
                 tokio::spawn(self.clone().unix(stream, connected, seat));
             }
@@ -154,7 +171,7 @@ impl<S: Service> Entrance<S> {
 
     async fn accept_tls(self, listener: TcpListener, tls: Tls) {
         while let Some((stream, from)) = self.next(|| listener.accept()).await {
-            if let Some((seat, scope)) = self.seat(Origin::of(from)) {
+            if let Some((seat, scope)) = self.seat(&self.network, Origin::of(from)) {
                 tokio::spawn(self.clone().tls(stream, from, tls.clone(), seat, scope));
             }
         }
@@ -187,14 +204,14 @@ impl<S: Service> Entrance<S> {
     }
 
     /// A place for a connection from `origin`; `None` when it is to be closed.
-    fn seat(&self, origin: Origin) -> Option<(Seat, Scope)> {
-        let limit = match self.places.take(origin) {
+    fn seat(&self, among: &Places, origin: Origin) -> Option<(Seat, Scope)> {
+        let limit = match among.places.take(origin) {
             Ok(place) => return Some((Seat::Place { _place: place }, Scope::Everything)),
             Err(Full::All) => Limit::Connections,
             Err(Full::OfHolder) => Limit::ConnectionsPerPeer,
         };
         self.metrics.overloaded(limit);
-        let permit = Arc::clone(&self.turned_away).try_acquire_owned().ok()?;
+        let permit = Arc::clone(&among.turned_away).try_acquire_owned().ok()?;
         let seat = Seat::TurnedAway { _permit: permit };
         Some((seat, Scope::TurnedAway(limit)))
     }
