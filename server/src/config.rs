@@ -29,6 +29,7 @@ use self::{
     trail::{RawAudit, RawExport},
 };
 pub use self::{
+    callers::fits,
     invalid::InvalidText,
     listen::{ListenConfig, TlsConfig},
     source::Source,
@@ -121,6 +122,11 @@ pub enum ConfigError {
     /// Two callers cannot be told apart.
     #[error("`[[callers]]`: {0}")]
     Roster(#[from] RosterFault),
+    /// Whoever is on the network could call.
+    #[error(
+        "`listen.tcp` is beyond loopback and there are no `[[callers]]`, so everybody on the network could do everything; name the callers (`plaintext = true` is whoever reaches it)"
+    )]
+    EverybodyFromAnywhere,
     /// Nobody could call.
     #[error(
         "`listen.tls` is set and no `[[callers]]` has `certificates`, so nobody could call; name the callers"

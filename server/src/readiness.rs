@@ -5,6 +5,7 @@
 
 use crate::{
     audit::Trail,
+    clock,
     store::Store,
     transport::{Stop, Tls},
 };
@@ -18,6 +19,8 @@ pub enum Unready {
     AuditUnwritable,
     /// There is no way in but TLS, and the server's certificate has expired.
     CertificateExpired,
+    /// The host's clock is before 1970 or after 9999.
+    ClockUnusable,
     /// No policy has been read.
     PolicyUnread,
     /// The policy was not verified for too long.
@@ -26,10 +29,11 @@ pub enum Unready {
 
 impl Unready {
     /// Every one.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Stopping,
         Self::AuditUnwritable,
         Self::CertificateExpired,
+        Self::ClockUnusable,
         Self::PolicyUnread,
         Self::PolicyStale,
     ];
@@ -41,6 +45,7 @@ impl Unready {
             Self::Stopping => "stopping",
             Self::AuditUnwritable => "audit-unwritable",
             Self::CertificateExpired => "certificate-expired",
+            Self::ClockUnusable => "clock-unusable",
             Self::PolicyUnread => "policy-unread",
             Self::PolicyStale => "policy-stale",
         }
@@ -55,6 +60,7 @@ impl Unready {
             Self::CertificateExpired => {
                 "the server's certificate has expired, so nobody can connect"
             }
+            Self::ClockUnusable => "the host's clock is of no use, so nothing is decided",
             Self::PolicyUnread => "no policy has been read, so real launches are denied",
             Self::PolicyStale => {
                 "the policy was not verified for too long, so real launches are denied"
@@ -90,7 +96,9 @@ impl Readiness {
             Err(Unready::AuditUnwritable)
         } else if self.only_tls.as_ref().is_some_and(|tls| !tls.is_usable()) {
             Err(Unready::CertificateExpired)
-        } else if self.store.is_serving() {
+        } else if clock::now().is_none() {
+            Err(Unready::ClockUnusable)
+        } else if self.store.is_fresh() {
             Ok(())
         } else if self.store.state().loaded.is_none() {
             Err(Unready::PolicyUnread)

@@ -127,9 +127,16 @@ impl Roster {
             .ok_or(RefusalCause::UnknownCaller)
     }
 
-    /// The names of the callers; empty while nobody is named.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.callers.iter().map(|caller| &*caller.name)
+    /// Whether nobody is named, and so every local peer may do everything.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// Whether some caller is recognized by its certificate.
+    #[must_use]
+    pub fn has_certificates(&self) -> bool {
+        !self.certificate_names.is_empty()
     }
 }
 

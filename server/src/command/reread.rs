@@ -3,17 +3,22 @@
 //! A configuration that is not valid changes nothing: nobody is let in by a mistake, and nobody whom the
 //! operator meant to keep is shut out by one.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use tokio::sync::watch as channel;
 
 use crate::{
     caller::Roster,
-    config::{Config, Source},
+    config::{Config, Source, fits},
     operations::metrics::Metrics,
     supervision::Reloads,
     transport::tls::Tls,
 };
+
+/// A configuration without callers, on a daemon that has some.
+#[derive(Debug, thiserror::Error)]
+#[error("it has no `[[callers]]`, and without a restart nobody becomes everybody")]
+struct NobodyNamed;
 
 /// What is read again.
 pub(super) struct Reread {
@@ -35,21 +40,31 @@ impl Reread {
             let source = self.source.clone();
             match tokio::task::spawn_blocking(move || source.read()).await {
                 Ok(Ok(config)) => self.take(config),
-                Ok(Err(error)) => {
-                    self.metrics.reload_failures.inc();
-                    let error = anyhow::Error::from(error);
-                    tracing::error!(
-                        "the configuration is not taken, the former one stays: {error:#}"
-                    );
-                }
-                // The runtime ends.
-                Err(_) => return,
+                Ok(Err(error)) => self.refuse(&error),
+                Err(error) => self.refuse(&error),
             }
             drop(reloading);
         }
     }
 
+    /// Keeps what there was.
+    fn refuse(&self, error: &(dyn Error + 'static)) {
+        self.metrics.reload_failures.inc();
+        tracing::error!(
+            error,
+            "the configuration is not taken; the former one stays"
+        );
+    }
+
     fn take(&self, config: Config) {
+        // The listeners stay those of the start, and so do the callers that they were opened for: a file
+        // that was caught half written, or has lost its last caller, lets nobody in.
+        if config.roster.is_local() && !self.roster.borrow().is_local() {
+            return self.refuse(&NobodyNamed);
+        }
+        if let Err(error) = fits(&config.roster, &self.started_with.listen) {
+            return self.refuse(&error);
+        }
         let fixed = sections(&self.started_with).into_iter();
         let changed: Vec<&str> = fixed
             .zip(sections(&config))
@@ -101,20 +116,16 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn callers_change_and_nothing_else() {
-        let before = Config::parse("").unwrap();
-        let after = Config::parse(
-            "[limits]\nidle = \"1s\"\n[[callers]]\nname = \"one\"\nuids = [1]\nrpcs = [\"GetPolicy\"]\n",
-        )
-        .unwrap();
-        let names: Vec<_> = sections(&before)
-            .into_iter()
-            .zip(sections(&after))
-            .filter(|(before, after)| before != after)
-            .map(|((name, _), _)| name)
-            .collect();
-        assert_eq!(names, ["limits"]);
+    const NAMED: &str = "[[callers]]\nname = \"one\"\nuids = [1]\nrpcs = [\"GetPolicy\"]\n";
+    const OTHER: &str = "[[callers]]\nname = \"two\"\nuids = [2]\nrpcs = [\"GetPolicy\"]\n";
+    const WITH_TLS: &str = "[listen]\ntls = \"127.0.0.1:1\"\n\
+        [tls]\ncertificate = \"/c\"\nkey = \"/k\"\nclient_ca = \"/a\"\n\
+        [[callers]]\nname = \"three\"\ncertificates = [\"dns:three.example\"]\nrpcs = [\"GetPolicy\"]\n";
+
+    /// The roster after `later` was read by a daemon that was started with `before`, and how many
+    /// configurations were refused.
+    fn reread(before: &str, later: &str) -> (Roster, u64) {
+        let before = Config::parse(before).unwrap();
         let (roster, now) = channel::channel(Arc::new(before.roster.clone()));
         let reread = Reread {
             source: Source::default(),
@@ -123,8 +134,38 @@ mod tests {
             tls: None,
             metrics: Metrics::register(&mut Registry::default()),
         };
-        reread.take(after.clone());
-        assert_eq!(**now.borrow(), after.roster);
-        assert!(now.has_changed().unwrap());
+        reread.take(Config::parse(later).unwrap());
+        let roster = Roster::clone(&now.borrow());
+        (roster, reread.metrics.reload_failures.get())
+    }
+
+    #[test]
+    fn callers_change_and_nobody_becomes_everybody() {
+        let roster = |text: &str| Config::parse(text).unwrap().roster;
+        for (before, later, expected, refused) in [
+            ("", NAMED, NAMED, 0),
+            (NAMED, OTHER, OTHER, 0),
+            (NAMED, "", NAMED, 1),
+            (NAMED, "[limits]\nidle = \"1s\"\n", NAMED, 1),
+            // The listener for TLS is still there, and nobody could call over it.
+            (WITH_TLS, NAMED, WITH_TLS, 1),
+            ("", "", "", 0),
+        ] {
+            let found = reread(before, later);
+            assert_eq!(found, (roster(expected), refused), "{before} {later}");
+        }
+    }
+
+    #[test]
+    fn what_takes_a_restart_is_named_by_its_section() {
+        let before = Config::parse("").unwrap();
+        let after = Config::parse(&format!("[limits]\nidle = \"1s\"\n{NAMED}")).unwrap();
+        let names: Vec<_> = sections(&before)
+            .into_iter()
+            .zip(sections(&after))
+            .filter(|(before, after)| before != after)
+            .map(|((name, _), _)| name)
+            .collect();
+        assert_eq!(names, ["limits"]);
     }
 }

@@ -76,12 +76,10 @@ pub(super) fn roster(
     callers: Vec<RawCaller>,
     listen: &ListenConfig,
 ) -> Result<Roster, ConfigError> {
-    let has_certificates = callers.iter().any(|caller| !caller.certificates.is_empty());
-    if listen.tls.is_some() && !has_certificates {
-        return Err(ConfigError::NobodyOverTls);
-    }
     if callers.is_empty() {
-        return Ok(Roster::local());
+        let roster = Roster::local();
+        fits(&roster, listen)?;
+        return Ok(roster);
     }
     if callers.len() > CALLERS_MAX {
         return Err(ConfigError::OutOfBounds {
@@ -103,7 +101,27 @@ pub(super) fn roster(
         }
         named.push(caller);
     }
-    Ok(Roster::of(named)?)
+    let roster = Roster::of(named)?;
+    fits(&roster, listen)?;
+    Ok(roster)
+}
+
+/// Whether `roster` can stand before these listeners.
+///
+/// # Errors
+///
+/// When nobody could call over TLS, or everybody could from anywhere.
+pub fn fits(roster: &Roster, listen: &ListenConfig) -> Result<(), ConfigError> {
+    if listen.tls.is_some() && !roster.has_certificates() {
+        return Err(ConfigError::NobodyOverTls);
+    }
+    let is_beyond_loopback = listen
+        .tcp
+        .is_some_and(|address| !address.ip().is_loopback());
+    if is_beyond_loopback && roster.is_local() {
+        return Err(ConfigError::EverybodyFromAnywhere);
+    }
+    Ok(())
 }
 
 impl RawCaller {

@@ -48,7 +48,7 @@ impl Default for RawLimits {
     fn default() -> Self {
         Self {
             connections: 1024,
-            connections_per_peer: 512,
+            connections_per_peer: 256,
             streams_per_connection: 256,
             in_flight: 1024,
             in_flight_per_caller: 512,

@@ -172,7 +172,11 @@ mod tests {
         let error = Config::parse(beyond).unwrap_err().to_string();
         assert!(error.contains("not encrypted"), "{error}");
         let allowed = format!("{beyond}dangerously_allow_plaintext_beyond_loopback = true\n");
-        assert!(Config::parse(&allowed).is_ok());
+        // Not to everybody, all the same.
+        let error = Config::parse(&allowed).unwrap_err().to_string();
+        assert!(error.contains("name the callers"), "{error}");
+        let named = "[[callers]]\nname = \"a\"\nplaintext = true\nrpcs = [\"GetPolicy\"]\n";
+        assert!(Config::parse(&format!("{allowed}{named}")).is_ok());
         let operations = "[listen]\noperations = \"192.0.2.1:1\"\n";
         assert!(Config::parse(operations).is_err());
         let allowed = format!("{operations}operations_beyond_loopback = true\n");

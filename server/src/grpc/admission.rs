@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use admit_policy::{Digest, Facts, decide, evidence::Permit, judge};
+use admit_policy::{Digest, Facts, Verdict, decide, evidence::Permit, judge};
 use admit_proto::v1::{
     AdmitRequest, AdmitResponse, CheckEvidenceRequest, CheckEvidenceResponse,
     admission_service_server::AdmissionService,
@@ -77,10 +77,12 @@ impl AdmissionService for Admission {
         };
         loop {
             let answer = self.decide_and_record(&asked).await?;
-            // A record takes as long as the disk does. An ALLOW that a change has overtaken meanwhile
-            // is not given: the launch is decided again, under the policy of now.
-            let is_overtaken = answer.policy != self.policy() && answer.is_allowed();
+            // A record takes as long as the disk does. An ALLOW that a change has overtaken meanwhile, or
+            // the clock, is not given: the launch is decided again, under the policy of now.
+            let is_overtaken = answer.is_allowed()
+                && (answer.policy != self.policy() || !self.is_allowed_now(&asked.facts));
             if !is_overtaken {
+                asker.may_still_ask(Some(asked.facts.lane), &asked.facts.host)?;
                 let permit = self.permit(&asked, &answer)?;
                 self.metrics.decided(&answer.decision);
                 return Ok(Response::new(answer::response(answer, permit)));
@@ -99,7 +101,9 @@ impl AdmissionService for Admission {
         asker.may_speak_for(&request.host)?;
         let handed = evidence::handed(request)
             .map_err(|violations| failure::request_invalid(&violations))?;
+        let host = handed.run.host.clone();
         let judged = self.judge_and_record(handed, &asker, trace, since).await?;
+        asker.may_still_ask(None, &host)?;
         self.metrics.judged(&judged.verdict);
         Ok(Response::new(evidence::response(judged)))
     }
@@ -122,6 +126,13 @@ impl Admission {
     fn policy(&self) -> Option<Digest> {
         let state = self.store.state();
         state.loaded.map(|loaded| loaded.snapshot.digest())
+    }
+
+    /// Whether the launch would be allowed by the policy and the time of now.
+    fn is_allowed_now(&self, facts: &Facts) -> bool {
+        let state = self.store.state();
+        let standing = state.standing(self.store.terms());
+        clock::now().is_some_and(|now| decide(&standing, facts, now).verdict == Verdict::Allow)
     }
 
     /// Judges what was handed in, and records the verdict. No policy has a part in it: the permit says

@@ -32,6 +32,8 @@ use crate::{
 /// Longest time that the listeners wait for the first reading of the policy.
 const FIRST_READING_MAX: Duration = Duration::from_secs(2);
 
+/// Largest question about health or to server reflection, in bytes.
+const QUESTION_BYTES_MAX: usize = 4096;
 /// Longest time that the end waits for the record of refused calls: each takes a sync of the disk.
 const REFUSALS_MAX: Duration = Duration::from_secs(2);
 
@@ -92,7 +94,10 @@ pub async fn serve(
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(admit_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+        .build_v1()?
+        .max_decoding_message_size(QUESTION_BYTES_MAX);
+    // Anybody may ask for health.
+    let health_service = health_service.max_decoding_message_size(QUESTION_BYTES_MAX);
     let admission = admission::Admission::new(
         store.clone(),
         trail.clone(),

@@ -13,11 +13,11 @@ use tonic::{Request, Response, Status};
 
 use super::{
     failure,
-    screen::{Asker, CallPlace, Counted},
+    screen::{Asker, CallPlace},
 };
 use crate::{
     clock,
-    operations::metrics::Metrics,
+    operations::metrics::{Counted, Metrics},
     permit::Keyring,
     store::{Loaded, Store},
     transport::{Stop, stopped},

@@ -24,7 +24,7 @@ use crate::{
     audit::{RefusalKey, Refusals},
     caller::{Caller, Peer, RefusalCause, Roster, Rpc},
     limits::{Full, Limit, Limits, Place, Quota},
-    operations::metrics::Metrics,
+    operations::metrics::{Counted, Metrics},
     transport::{
         Connected, Scope,
         connection::{self, Lasting, holding},
@@ -150,9 +150,23 @@ impl Asker {
 
     /// Whether it may still make the call that it has made: the roster and certificates change.
     pub(super) fn may_go_on(&self) -> Result<(), Status> {
-        let caller = self.guard.identify(&self.connected);
-        let still = caller.and_then(|caller| caller.may_call(self.rpc));
+        self.granted(self.caller_of_now().map(drop))
+    }
+
+    /// The same of a call for this lane, if it is for one, and this host.
+    pub(super) fn may_still_ask(&self, lane: Option<Lane>, host: &str) -> Result<(), Status> {
+        let still = self.caller_of_now().and_then(|caller| {
+            lane.map_or(Ok(()), |lane| caller.may_ask_for(lane))?;
+            caller.may_speak_for(host)
+        });
         self.granted(still)
+    }
+
+    /// Whoever it is now, if that one may make the call.
+    fn caller_of_now(&self) -> Result<Arc<Caller>, RefusalCause> {
+        let caller = self.guard.identify(&self.connected)?;
+        caller.may_call(self.rpc)?;
+        Ok(caller)
     }
 
     /// Ends when it may be that [`Self::may_go_on`] has changed.
@@ -294,7 +308,10 @@ impl connection::Service for Screen {
         match (connected.scope, target) {
             (_, Target::Health) => match connected.health_place() {
                 Some(place) => {
-                    let mut response = self.answer(request).await;
+                    let answer = tokio::time::timeout(self.request_time, self.answer(request));
+                    let Ok(mut response) = answer.await else {
+                        return failure::deadline_exceeded().into_http();
+                    };
                     // Only a watch of health is still there when its connection closes.
                     response.extensions_mut().insert(Lasting::Endless);
                     holding(place, response)
@@ -334,20 +351,4 @@ impl connection::Service for Screen {
 fn code(response: &Response<Body>) -> Code {
     let status = response.headers().get("grpc-status");
     status.map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()))
-}
-
-/// One more in a gauge, for as long as it lives.
-pub(super) struct Counted(prometheus_client::metrics::gauge::Gauge);
-
-impl Counted {
-    pub(super) fn new(gauge: prometheus_client::metrics::gauge::Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }

@@ -17,10 +17,14 @@ pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// Most connections beyond [`Limits::connections`] that are still told so, and can ask for health.
 pub const TURNED_AWAY_MAX: usize = 64;
+/// Most of them of one address or user id.
+pub const TURNED_AWAY_PER_PEER_MAX: usize = 16;
 /// How long such a connection is kept.
 pub const TURNED_AWAY_AGE_MAX: Duration = Duration::from_secs(2);
 /// Most connections to the listener that answers for health alone.
-pub const HEALTH_CONNECTIONS_MAX: usize = 64;
+pub const HEALTH_CONNECTIONS_MAX: usize = 256;
+/// How old a connection to that listener gets: nobody keeps a place there.
+pub const HEALTH_AGE_MAX: Duration = Duration::from_secs(30);
 /// Most of them of one address.
 pub const HEALTH_CONNECTIONS_PER_PEER_MAX: usize = 16;
 /// Most calls about health at one time on one connection. Anybody may make them, so they have no place among

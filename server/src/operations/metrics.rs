@@ -336,6 +336,25 @@ impl Metrics {
     }
 }
 
+/// One more in a gauge, for as long as it lives.
+#[derive(Debug)]
+pub struct Counted(Gauge);
+
+impl Counted {
+    /// One more in `gauge`.
+    #[must_use]
+    pub fn new(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 fn count<const LABELS: usize>(counters: &Counters<LABELS>, words: [Word; LABELS])
 where
     [Word; LABELS]: EncodeLabelSet,

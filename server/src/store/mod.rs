@@ -22,10 +22,7 @@ use std::{
 use admit_policy::{Snapshot, Standing, Terms, Timestamp};
 use tokio::sync::watch as channel;
 
-use crate::{
-    audit::{basis::Basis, keys::NamesKey, names::Names},
-    clock,
-};
+use crate::audit::{basis::Basis, keys::NamesKey, names::Names};
 
 pub use writer::Writer;
 
@@ -174,13 +171,9 @@ impl Store {
         &self.terms
     }
 
-    /// Whether a real launch could be answered: there is a time to decide at, and a policy that is
-    /// fresh enough.
+    /// Whether there is a policy that is fresh enough to answer a real launch by.
     #[must_use]
-    pub fn is_serving(&self) -> bool {
-        if clock::now().is_none() {
-            return false;
-        }
+    pub fn is_fresh(&self) -> bool {
         let state = self.state();
         let standing = state.standing(&self.terms);
         standing.snapshot.is_some() && !standing.is_stale()

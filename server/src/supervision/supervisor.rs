@@ -125,7 +125,7 @@ impl Supervisor {
         let Some(loaded) = &state.loaded else {
             return "not serving: no policy was read".into();
         };
-        if !self.store.is_serving() {
+        if !self.store.is_fresh() {
             return "not serving: the policy is stale".into();
         }
         let (digest, findings) = (loaded.snapshot.digest(), loaded.snapshot.findings().len());

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch as channel},
+    sync::{mpsc, watch as channel},
 };
 
 use super::{
@@ -24,9 +24,9 @@ use crate::{
     caller::Peer,
     limits::{
         Full, HEALTH_CONNECTIONS_MAX, HEALTH_CONNECTIONS_PER_PEER_MAX, Limit, Limits, Place, Quota,
-        TURNED_AWAY_MAX,
+        TURNED_AWAY_MAX, TURNED_AWAY_PER_PEER_MAX,
     },
-    operations::metrics::Metrics,
+    operations::metrics::{Counted, Metrics},
 };
 
 /// How long no connection is taken after one could not be: descriptors or memory may come free.
@@ -64,25 +64,21 @@ pub struct Entrance<S> {
 #[derive(Clone)]
 struct Places {
     places: Quota<Origin>,
-    turned_away: Arc<Semaphore>,
+    turned_away: Quota<Origin>,
 }
 
 impl Places {
     fn new(limits: &Limits) -> Self {
         Self {
             places: Quota::new(limits.connections, limits.connections_per_peer),
-            turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+            turned_away: Quota::new(TURNED_AWAY_MAX, TURNED_AWAY_PER_PEER_MAX),
         }
     }
 }
 
-/// A connection's place, for as long as it lives.
-enum Seat {
-    /// Among the others.
-    Place { _place: Place<Origin> },
-    /// Among those that are told that there is none.
-    TurnedAway { _permit: OwnedSemaphorePermit },
-}
+/// A connection's place, for as long as it lives: among the others, or among those that are told that there
+/// is none.
+type Seat = Place<Origin>;
 
 /// Serves every listener until `stop`, and then the open connections to their end, which comes within
 /// [`Limits::drain`].
@@ -146,8 +142,7 @@ impl<S: Service> Entrance<S> {
         while let Some((stream, from)) = self.next(|| listener.accept()).await {
             if let Ok(place) = places.take(Origin::of(from)) {
                 let connected = Connected::new(Peer::Plaintext, Scope::HealthAlone);
-                let seat = Seat::Place { _place: place };
-                tokio::spawn(self.clone().plaintext(stream, connected, seat));
+                tokio::spawn(self.clone().plaintext(stream, connected, place));
             }
         }
     }
@@ -206,14 +201,13 @@ impl<S: Service> Entrance<S> {
     /// A place for a connection from `origin`; `None` when it is to be closed.
     fn seat(&self, among: &Places, origin: Origin) -> Option<(Seat, Scope)> {
         let limit = match among.places.take(origin) {
-            Ok(place) => return Some((Seat::Place { _place: place }, Scope::Everything)),
+            Ok(place) => return Some((place, Scope::Everything)),
             Err(Full::All) => Limit::Connections,
             Err(Full::OfHolder) => Limit::ConnectionsPerPeer,
         };
         self.metrics.overloaded(limit);
-        let permit = Arc::clone(&among.turned_away).try_acquire_owned().ok()?;
-        let seat = Seat::TurnedAway { _permit: permit };
-        Some((seat, Scope::TurnedAway(limit)))
+        let place = among.turned_away.take(origin).ok()?;
+        Some((place, Scope::TurnedAway(limit)))
     }
 
     async fn plaintext(self, stream: TcpStream, connected: Connected, _seat: Seat) {
@@ -247,8 +241,7 @@ impl<S: Service> Entrance<S> {
         connected: Connected,
         is_credential_valid: impl Fn() -> bool,
     ) {
-        let open = self.metrics.connections(connected.peer.via());
-        open.inc();
+        let _open = Counted::new(self.metrics.connections(connected.peer.via()));
         connection::serve(
             stream,
             Arc::new(connected),
@@ -258,6 +251,5 @@ impl<S: Service> Entrance<S> {
             stopped(self.stop.clone()),
         )
         .await;
-        open.dec();
     }
 }

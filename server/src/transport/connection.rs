@@ -29,7 +29,9 @@ use tonic::{
 
 use crate::{
     caller::Peer,
-    limits::{HEADER_BYTES_MAX, HEALTH_CALLS_MAX, Limit, Limits, TURNED_AWAY_AGE_MAX},
+    limits::{
+        HEADER_BYTES_MAX, HEALTH_AGE_MAX, HEALTH_CALLS_MAX, Limit, Limits, TURNED_AWAY_AGE_MAX,
+    },
 };
 
 /// How often a silent connection is asked whether it lives, and how long it may take to say so.
@@ -45,7 +47,7 @@ const RESETS_PENDING_MAX: usize = 20;
 const RESETS_OWN_MAX: usize = 64;
 /// How long the last answers of a closing connection may take on their way, and a call that set out
 /// before its end was known may take to come.
-const FLUSH_MAX: Duration = Duration::from_millis(250);
+const FLUSH_MAX: Duration = Duration::from_millis(500);
 /// How often it is looked at whether the client's certificate still holds.
 const CREDENTIAL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -282,7 +284,8 @@ pub async fn serve(
         pin!(http2_builder(&limits).serve_connection(TokioIo::new(stream), answer));
     let end = async {
         let age = match connected.scope {
-            Scope::Everything | Scope::HealthAlone => limits.connection_age,
+            Scope::Everything => limits.connection_age,
+            Scope::HealthAlone => HEALTH_AGE_MAX.min(limits.connection_age),
             Scope::TurnedAway(_) => TURNED_AWAY_AGE_MAX.min(limits.connection_age),
         };
         tokio::select! {

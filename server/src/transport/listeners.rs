@@ -9,12 +9,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 
 use crate::{config::ListenConfig, supervision::Inherited};
 
 /// Who may use the unix socket: its owner and its group.
 const SOCKET_MODE: u32 = 0o660;
+
+/// Most connections that wait to be taken, as far as the system lets them.
+const QUEUE_MAX: u32 = 1024;
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -119,12 +122,25 @@ async fn tcp(
     };
     let bound = match inherited.take_tcp(address) {
         Some(listener) => TcpListener::from_std(listener),
-        None => TcpListener::bind(address).await,
+        None => bind(address),
     };
     bound.map(Some).map_err(|source| ListenError::Listen {
         address: address.to_string(),
         source,
     })
+}
+
+/// As [`TcpListener::bind`], with a longer queue: over its end connections wait for seconds and are told
+/// nothing.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A successor does not wait for the connections of its predecessor to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE_MAX)
 }
 
 async fn unix(path: &Path, inherited: &mut Inherited) -> Result<UnixSocket, ListenError> {
