@@ -29,6 +29,8 @@ mod shim;
 mod space;
 #[path = "faults/sync.rs"]
 mod sync;
+#[path = "faults/withdrawn.rs"]
+mod withdrawn;
 
 use std::{
     collections::BTreeMap,

@@ -49,6 +49,14 @@ impl Switches {
         fs::rename(whole, self.0.join(Fault::ClockJumps.name())).unwrap();
     }
 
+    /// Waits until it strikes.
+    pub(crate) async fn struck(&self, fault: Fault) {
+        let struck = self.0.join(format!("{}.struck", fault.name()));
+        while !struck.exists() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Switches it off; it has to have struck by then.
     pub(crate) fn off(&self, fault: Fault) {
         let struck = self.0.join(format!("{}.struck", fault.name()));

@@ -2,6 +2,7 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
+use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
@@ -192,6 +193,17 @@ async fn calls_about_health_have_so_many_places_on_a_connection() {
         health.check(HealthCheckRequest::default()).await.ok()
     })
     .await;
+}
+
+#[tokio::test]
+async fn questions_about_health_are_short() {
+    let scene = Scene::with("").await;
+    let mut health = HealthClient::new(scene.over_tcp().await);
+    for (length, expected) in [(4000, Code::NotFound), (4097, Code::OutOfRange)] {
+        let service = "s".repeat(length);
+        let status = health.check(HealthCheckRequest { service }).await;
+        assert_eq!(status.unwrap_err().code(), expected, "{length}");
+    }
 }
 
 /// One address does not have every place of the listener for probes.
