@@ -1,7 +1,7 @@
 //! The listener of the operations port: connections within limits, one request on each.
 //!
 //! Whoever reaches the port is nobody in particular, so nothing here waits for a peer without a bound.
-//! Deliberately absent: what is answered ([`super::routes`]).
+//! Deliberately absent: what is answered (`routes`).
 
 use std::{io, time::Duration};
 
