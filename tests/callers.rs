@@ -25,7 +25,7 @@ use std::{
 use admit_proto::v1::Verdict;
 use admit_server::{
     audit::{
-        record::Entry,
+        record::{Entry, Refusal},
         verify::{Known, verify},
     },
     caller::Rpc,
@@ -123,19 +123,21 @@ impl Scene {
 
     /// How many decisions and verdicts there are in the log.
     fn answers_in_the_log(&self) -> usize {
-        let mut count = 0;
-        let audit = self.folder.path().join("audit");
-        let known = Known {
-            hashes: [].into(),
-            keys: Vec::new(),
-        };
-        verify(&audit, &known, |_, entry, _| {
-            if matches!(entry, Entry::Decision(_) | Entry::Evidence(_)) {
-                count += 1;
+        let entries = entries(&self.folder);
+        let is_answer = |entry: &&Entry| matches!(entry, Entry::Decision(_) | Entry::Evidence(_));
+        entries.iter().filter(is_answer).count()
+    }
+
+    /// The refused calls in the log, once the daemon has ended.
+    async fn refused_in_the_log(self) -> Vec<Refusal> {
+        assert_eq!(self.daemon.terminate().await.code(), Some(0));
+        let mut refusals = Vec::new();
+        for entry in entries(&self.folder) {
+            if let Entry::Refused(refusal) = entry {
+                refusals.push(refusal);
             }
-        })
-        .unwrap();
-        count
+        }
+        refusals
     }
 
     async fn refused(&self, cause: &str, via: &str) -> u64 {
@@ -148,6 +150,18 @@ impl Scene {
             .await
             .sum("admit_callers_refused_total{")
     }
+}
+
+/// Every entry of the log in this folder.
+fn entries(folder: &TempDir) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let known = Known {
+        hashes: [].into(),
+        keys: Vec::new(),
+    };
+    let audit = folder.path().join("audit");
+    verify(&audit, &known, |_, entry, _| entries.push(entry.clone())).unwrap();
+    entries
 }
 
 /// A connection of the user `uid`: the system states who the connecting thread was.

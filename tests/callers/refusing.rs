@@ -1,7 +1,7 @@
 //! A refusal: what is said of it, what is not, and that nothing of the request came before it.
 
 use admit_proto::v1::{AdmitRequest, Lane};
-use admit_server::caller::Rpc;
+use admit_server::caller::{RefusalCause, Rpc, Via};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -217,10 +217,24 @@ async fn whoever_may_not_call_is_not_listened_to_and_takes_no_place() {
 }
 
 #[tokio::test]
-async fn reflection_is_for_callers_and_its_refusal_is_counted() {
+async fn reflection_is_for_callers_and_its_refusal_is_counted_and_recorded() {
     let scene = Scene::with(&roster(&other_uid(), PLAINTEXT)).await;
     lists_services(&scene.plaintext().await).await.unwrap();
     let nobody = scene.own_user().await;
     is_refused(&lists_services(&nobody).await.unwrap_err(), "reflection");
     assert_eq!(scene.refused("unknown-caller", "unix").await, 1);
+    drop(nobody);
+    let recorded = scene.refused_in_the_log().await;
+    let [refusal] = &recorded[..] else {
+        panic!("{recorded:?}");
+    };
+    let found = (
+        &refusal.caller,
+        refusal.via,
+        refusal.rpc,
+        refusal.cause,
+        refusal.count,
+    );
+    let cause = RefusalCause::UnknownCaller.into();
+    assert_eq!(found, (&None, Via::Unix.into(), None, cause, 1));
 }
