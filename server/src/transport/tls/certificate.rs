@@ -31,6 +31,11 @@ pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     }
 }
 
+/// The last second of the certificate that `der` is, since the Unix epoch.
+pub(super) fn not_after(der: &[u8]) -> Option<i64> {
+    parse(der).map(|certificate| certificate.validity().not_after.timestamp())
+}
+
 /// The DNS names, in lowercase, and URIs of a certificate; `None` if there are too many names or none
 /// of these.
 pub(super) fn client_names(certificate: &X509Certificate<'_>) -> Option<BTreeSet<CertificateName>> {
