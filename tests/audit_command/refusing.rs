@@ -24,25 +24,27 @@ const NOTHING: [&str; 0] = [];
 /// A log as it was before callers had names: a segment with one decision and one verdict on evidence.
 const BEFORE_CALLERS: &str = include_str!("before_callers.jsonl");
 
-fn refusal(caller: Option<&str>, via: Via, rpc: Rpc, cause: RefusalCause) -> Entry {
+fn refusal(caller: Option<&str>, via: Via, rpc: Option<Rpc>, cause: RefusalCause) -> Entry {
     Entry::Refused(Refusal {
         since: "2027-01-01T00:00:01.25Z".into(),
         until: "2027-01-01T00:00:09.5Z".into(),
         caller: caller.map(Into::into),
         via: via.into(),
-        rpc: rpc.into(),
+        rpc: rpc.map(Into::into),
         cause: cause.into(),
         count: 14,
     })
 }
 
-/// Every way to refuse a call: one of each word at least, and a caller that has a name and none.
+/// Every way to refuse a call: one of each word at least, a call of none, and a caller that has a name and
+/// none.
 fn refusals() -> Vec<Entry> {
     let causes = RefusalCause::ALL.into_iter().enumerate();
     causes
         .map(|(at, cause)| {
             let caller = (at >= 3).then_some("ci-runner");
-            refusal(caller, Via::ALL[at % 3], Rpc::ALL[at % 5], cause)
+            // The last one is of no call.
+            refusal(caller, Via::ALL[at % 3], Rpc::ALL.get(at).copied(), cause)
         })
         .collect()
 }
@@ -101,11 +103,13 @@ fn a_refused_call_is_shown() {
         let plain = audit(folder.path(), "show", &[seq.to_string()])
             .exits(0)
             .out;
-        for member in ["since", "until", "via", "rpc", "cause", "prev", "hash"] {
+        for member in ["since", "until", "via", "cause", "prev", "hash"] {
             let value = entry[member].as_str().unwrap();
             assert!(plain.contains(value), "{member}: {plain}");
         }
         assert!(plain.contains(" 14\n"), "{plain}");
+        let called = entry["rpc"].as_str().unwrap_or("none of the contract");
+        assert!(plain.contains(called), "{plain}");
         let who = entry["caller"].as_str().unwrap_or("none that is known");
         assert!(plain.contains(who), "{plain}");
     }
@@ -114,7 +118,7 @@ fn a_refused_call_is_shown() {
         [
             "2027-01-01T00:00:09.500Z        2 REFUSED: 14 calls of admit over plaintext, no known \
              caller: unknown-caller, since 2027-01-01T00:00:01.250Z",
-            "2027-01-01T00:00:09.500Z        7 REFUSED: 14 calls of admit over tls, caller \
+            "2027-01-01T00:00:09.500Z        7 REFUSED: 14 calls of none of the contract over tls, caller \
              ci-runner: host-not-granted, since 2027-01-01T00:00:01.250Z",
         ]
     );

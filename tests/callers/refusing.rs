@@ -1,38 +1,31 @@
 //! A refusal: what is said of it, what is not, and that nothing of the request came before it.
 
 use admit_proto::v1::{AdmitRequest, Lane};
-use admit_server::caller::Rpc;
-use tonic::{Code, Status, transport::Channel};
+use admit_server::caller::{RefusalCause, Rpc, Via};
+use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
-    OTHER_UID, Scene, UID,
+    Scene, UID,
     asking::{begins_to_ask, call, lists_services},
     caller,
     daemon::{Client, policy::A},
-    is_refused,
+    is_refused, own_uid,
 };
 
-/// The caller of the launches below, with the lane of [`A`] and its host; nothing else is granted.
-fn roster() -> String {
+/// The caller of the launches below, with the lane of [`A`] and its host, and one that may not ask.
+fn roster(asking: &str, looking: &str) -> String {
     let asks = [Rpc::Admit, Rpc::CheckEvidence];
-    [
-        caller(
-            "hermes",
-            &format!("uids = [{UID}]"),
-            &asks,
-            "\"real\"",
-            "\"spark-1\"",
-        ),
-        caller(
-            "desk",
-            "plaintext = true",
-            &[Rpc::GetPolicy],
-            "\"real\"",
-            "\"spark-1\"",
-        ),
-    ]
-    .concat()
+    let of = |name, marks, rpcs| caller(name, marks, rpcs, "\"real\"", "\"spark-1\"");
+    let hermes = of("hermes", asking, &asks);
+    hermes + &of("desk", looking, &[Rpc::GetPolicy])
+}
+
+const PLAINTEXT: &str = "plaintext = true";
+
+/// The mark of a user that does not run the tests.
+fn other_uid() -> String {
+    format!("uids = [{UID}]")
 }
 
 /// A launch with fields that are out of their bounds, and no secret scan.
@@ -68,12 +61,12 @@ fn told(status: &Status) -> (Code, String, Vec<u8>) {
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table: one row for each refusal")]
 async fn a_refusal_comes_before_the_request_and_gives_no_hint() {
-    let scene = Scene::with(&roster()).await;
-    let hermes = scene.user(UID).await;
-    let nobody = scene.user(OTHER_UID).await;
+    let scene = Scene::with(&roster(&own_uid(), PLAINTEXT)).await;
+    let hermes = scene.own_user().await;
     let desk = scene.plaintext().await;
+    let strange = Scene::with(&roster(&other_uid(), PLAINTEXT)).await;
+    let nobody = strange.own_user().await;
     let mut told_so_far = None;
-    let mut count = 0;
     for (what, channel, via, rpc, request, cause) in [
         (
             "a user",
@@ -164,7 +157,12 @@ async fn a_refusal_comes_before_the_request_and_gives_no_hint() {
             "host-not-granted",
         ),
     ] {
-        let before = scene.refused(cause, via).await;
+        let at = if cause == "unknown-caller" {
+            &strange
+        } else {
+            &scene
+        };
+        let (before, all_before) = (at.refused(cause, via).await, at.all_refused().await);
         let status = call(rpc, channel, request).await.unwrap_err();
         is_refused(&status, what);
         // Whatever the cause is, the same words.
@@ -173,11 +171,12 @@ async fn a_refusal_comes_before_the_request_and_gives_no_hint() {
             told(&status),
             "{what}"
         );
-        count += 1;
-        assert_eq!(scene.refused(cause, via).await, before + 1, "{what}");
-        assert_eq!(scene.all_refused().await, count, "{what}");
+        assert_eq!(at.refused(cause, via).await, before + 1, "{what}");
+        assert_eq!(at.all_refused().await, all_before + 1, "{what}");
     }
     assert_eq!(scene.answers_in_the_log(), 0);
+    assert_eq!(strange.answers_in_the_log(), 0);
+    let refused = scene.all_refused().await;
     // The requests were not valid, and whoever may make them is told so.
     for request in [invalid(), of_lane(Lane::Unspecified)] {
         let status = call(Rpc::Admit, &hermes, request).await.unwrap_err();
@@ -185,40 +184,57 @@ async fn a_refusal_comes_before_the_request_and_gives_no_hint() {
         assert_eq!(details.error_info().unwrap().reason, "REQUEST_INVALID");
     }
     assert!(Client::new(hermes).admit(A.launch()).await.is_ok());
-    assert_eq!(scene.all_refused().await, count);
+    assert_eq!(scene.all_refused().await, refused);
     assert_eq!(scene.answers_in_the_log(), 1);
 }
 
 #[tokio::test]
 async fn whoever_may_not_call_is_not_listened_to_and_takes_no_place() {
     let limits = "[limits]\nin_flight = 1\nin_flight_per_caller = 1\n";
-    let scene = Scene::with(&format!("{limits}{}", roster())).await;
-    let hermes = scene.user(UID).await;
-    let nobody = scene.user(OTHER_UID).await;
-    let is_refused_at_once = async |channel: &Channel, what: &str| {
-        let status = begins_to_ask(channel).await.unwrap_err();
-        is_refused(&status, what);
-    };
-    for _ in 0..3 {
-        is_refused_at_once(&nobody, "nobody").await;
-        is_refused_at_once(&scene.plaintext().await, "desk").await;
+    // The user that runs the tests is nobody, and a caller that may not ask.
+    for looking in [other_uid(), own_uid()] {
+        let scene = Scene::with(&format!("{limits}{}", roster(PLAINTEXT, &looking))).await;
+        let hermes = scene.plaintext().await;
+        let user = scene.own_user().await;
+        let is_refused_at_once = async || {
+            let status = begins_to_ask(&user).await.unwrap_err();
+            is_refused(&status, &looking);
+        };
+        for _ in 0..3 {
+            is_refused_at_once().await;
+        }
+        assert!(Client::new(hermes.clone()).admit(A.launch()).await.is_ok());
+        // With every place taken as well: who may not call does not learn of it.
+        let asking = tokio::spawn(async move {
+            // The place of the call before may not be free yet.
+            while begins_to_ask(&hermes).await.is_err() {}
+        });
+        let also = scene.plaintext().await;
+        while call(Rpc::Admit, &also, A.launch()).await.is_ok() {}
+        is_refused_at_once().await;
+        asking.abort();
     }
-    assert!(Client::new(hermes.clone()).admit(A.launch()).await.is_ok());
-    // With every place taken as well: who may not call does not learn of it.
-    let asking = tokio::spawn(async move { begins_to_ask(&hermes).await });
-    let also = scene.user(UID).await;
-    while call(Rpc::Admit, &also, A.launch()).await.is_ok() {}
-    is_refused_at_once(&nobody, "nobody").await;
-    is_refused_at_once(&scene.plaintext().await, "desk").await;
-    asking.abort();
 }
 
 #[tokio::test]
-async fn reflection_is_for_callers_and_its_refusal_is_counted() {
-    let scene = Scene::with(&roster()).await;
+async fn reflection_is_for_callers_and_its_refusal_is_counted_and_recorded() {
+    let scene = Scene::with(&roster(&other_uid(), PLAINTEXT)).await;
     lists_services(&scene.plaintext().await).await.unwrap();
-    lists_services(&scene.user(UID).await).await.unwrap();
-    let nobody = scene.user(OTHER_UID).await;
+    let nobody = scene.own_user().await;
     is_refused(&lists_services(&nobody).await.unwrap_err(), "reflection");
     assert_eq!(scene.refused("unknown-caller", "unix").await, 1);
+    drop(nobody);
+    let recorded = scene.refused_in_the_log().await;
+    let [refusal] = &recorded[..] else {
+        panic!("{recorded:?}");
+    };
+    let found = (
+        &refusal.caller,
+        refusal.via,
+        refusal.rpc,
+        refusal.cause,
+        refusal.count,
+    );
+    let cause = RefusalCause::UnknownCaller.into();
+    assert_eq!(found, (&None, Via::Unix.into(), None, cause, 1));
 }

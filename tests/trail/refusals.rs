@@ -31,7 +31,7 @@ fn key(caller: Option<&str>) -> RefusalKey {
     RefusalKey {
         caller: caller.map(Into::into),
         via: Via::Plaintext,
-        rpc: Rpc::WatchPolicy,
+        rpc: Some(Rpc::WatchPolicy),
         cause: RefusalCause::RpcNotGranted,
     }
 }
@@ -146,7 +146,7 @@ async fn the_first_refusal_is_in_the_log_before_anything_ends() {
     for seq in 1..=3 {
         refusals.count(RefusalKey {
             caller: (seq > 1).then(|| Arc::clone(&caller)),
-            rpc: Rpc::ALL[usize::try_from(seq).unwrap()],
+            rpc: Rpc::ALL.get(usize::try_from(seq).unwrap()).copied(),
             ..key(None)
         });
         let mut state = trail.follow();

@@ -6,7 +6,7 @@
 //! - Counting waits for nothing but a short lock, never for the log.
 //! - The first refusal of a key is recorded at once, those after it in at most one entry each
 //!   [`REFUSAL_INTERVAL`], the rest at the end. A key has the operator's words alone, so there are at most
-//!   `(CALLERS_MAX + 1) × 5 calls × 3 connections × 6 causes` of one configuration, however many call.
+//!   `(CALLERS_MAX + 1) × (5 calls + 1) × 3 connections × 6 causes` of one configuration, however many call.
 //! - One entry at a time waits for the writer of the log, so that no decision waits behind many.
 //! - What could not be recorded stays counted. An entry that the disk took longer for than the patience can
 //!   stand in the log although nobody was told so; its calls are then recorded again, in a later entry of the
@@ -49,8 +49,8 @@ pub struct RefusalKey {
     pub caller: Option<Arc<str>>,
     /// How it was connected.
     pub via: Via,
-    /// What it called.
-    pub rpc: Rpc,
+    /// What it called; `None`: no call of the contract, such as server reflection.
+    pub rpc: Option<Rpc>,
     /// Why that was refused.
     pub cause: RefusalCause,
 }
@@ -247,7 +247,7 @@ impl Refusals {
             until: clock::written(calls.until),
             caller: key.caller.as_deref().map(ToOwned::to_owned),
             via: key.via.into(),
-            rpc: key.rpc.into(),
+            rpc: key.rpc.map(Into::into),
             cause: key.cause.into(),
             count: calls.count,
         }))

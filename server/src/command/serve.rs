@@ -130,13 +130,13 @@ impl Daemon {
             registry,
             metrics: metrics.clone(),
             store: store.clone(),
-            trail: trail.clone(),
+            trail,
             has_receiver: exporter.is_some(),
             readiness: readiness.clone(),
             liveness: liveness.clone(),
         };
         let operations = operations.map(|operations| tokio::spawn(operations.serve(watched)));
-        let supervisor = Supervisor::new(store.clone(), trail, liveness.clone(), reload.clone());
+        let supervisor = Supervisor::new(readiness.clone(), liveness.clone(), reload.clone());
         let parts = Parts {
             readiness,
             liveness,

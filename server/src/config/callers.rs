@@ -215,6 +215,7 @@ fn hosts(names: Vec<String>) -> Result<Hosts, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::config::Config;
 
     const GOOD: &str = "[[callers]]\nname = \"hermes\"\nuids = [1001]\n\
@@ -252,5 +253,92 @@ mod tests {
         let twice = GOOD.replacen("hermes", "apollo", 1);
         let error = Config::parse(&format!("{GOOD}{twice}")).unwrap_err();
         assert!(error.to_string().contains("same mark"), "{error}");
+    }
+
+    /// `GOOD` with another list for the key `key`, which has `count` entries.
+    fn with_list(key: &str, count: usize, entry: impl Fn(usize) -> String) -> String {
+        let (before, rest) = GOOD.split_once(&format!("{key} = [")).unwrap();
+        let (_, after) = rest.split_once(']').unwrap();
+        let entries: Vec<String> = (0..count).map(entry).collect();
+        format!("{before}{key} = [{}]{after}", entries.join(", "))
+    }
+
+    /// A text of the configuration that has a number of something.
+    type Text = fn(usize) -> String;
+
+    #[test]
+    fn each_bound_of_callers_holds_on_both_sides() {
+        let rows: [(&str, usize, Text); 9] = [
+            ("callers", CALLERS_MAX, |count| {
+                let caller = |at| {
+                    let one = GOOD.replacen("hermes", &format!("c-{at}"), 1);
+                    one.replace("1001", &format!("{at}"))
+                        .replace("example", &format!("e{at}"))
+                };
+                (0..count).map(caller).collect()
+            }),
+            ("bytes of a name", NAME_BYTES_MAX, |length| {
+                GOOD.replacen("hermes", &"a".repeat(length), 1)
+            }),
+            ("uids", GRANTS_MAX, |count| {
+                with_list("uids", count, |at| at.to_string())
+            }),
+            ("certificates", GRANTS_MAX, |count| {
+                with_list("certificates", count, |at| format!("\"dns:h{at}\""))
+            }),
+            ("rpcs", GRANTS_MAX, |count| {
+                with_list("rpcs", count, |_| "\"Admit\"".into())
+            }),
+            ("lanes", GRANTS_MAX, |count| {
+                with_list("lanes", count, |_| "\"fake\"".into())
+            }),
+            ("hosts", GRANTS_MAX, |count| {
+                with_list("hosts", count, |at| format!("\"h{at}\""))
+            }),
+            (
+                "bytes of a DNS name",
+                CERTIFICATE_NAME_BYTES_MAX,
+                |length| {
+                    with_list("certificates", 1, |_| {
+                        format!("\"dns:{}\"", "a".repeat(length))
+                    })
+                },
+            ),
+            ("bytes of a URI", CERTIFICATE_NAME_BYTES_MAX, |length| {
+                with_list("certificates", 1, |_| {
+                    format!("\"uri:{}\"", "a".repeat(length))
+                })
+            }),
+        ];
+        for (what, max, text) in rows {
+            let most = Config::parse(&text(max));
+            assert!(most.is_ok(), "{what}: {most:?}");
+            assert!(Config::parse(&text(max + 1)).is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn whoever_listens_for_tls_names_a_certificate() {
+        let tls = "[listen]\ntls = \"127.0.0.1:0\"\n\
+            [tls]\ncertificate = \"/c\"\nkey = \"/k\"\nclient_ca = \"/ca\"\n";
+        let by_uid = with_list("certificates", 0, |_| String::new());
+        let other = GOOD.replace("hermes", "apollo").replace("1001", "1002");
+        for (listen, callers, is_nobody) in [
+            (tls, String::new(), true),
+            (tls, by_uid.clone(), true),
+            (tls, GOOD.to_owned(), false),
+            (tls, format!("{by_uid}{other}"), false),
+            ("", String::new(), false),
+            ("", by_uid, false),
+        ] {
+            let parsed = Config::parse(&format!("{listen}{callers}"));
+            match &parsed {
+                Ok(_) => assert!(!is_nobody, "{listen}{callers}"),
+                Err(error) => {
+                    let found = matches!(error, ConfigError::NobodyOverTls);
+                    assert!(is_nobody && found, "{listen}{callers}: {error}");
+                }
+            }
+        }
     }
 }

@@ -95,10 +95,21 @@ async fn unwritable_changed(recording: &mut channel::Receiver<TrailState>) {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, path::PathBuf};
+    use std::{
+        collections::BTreeMap,
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt as _,
+        path::{Path, PathBuf},
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+    };
 
     use admit_policy::Terms;
     use prometheus_client::registry::Registry;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+    use tokio_rustls::rustls::{pki_types::UnixTime, time_provider::TimeProvider};
     use tokio_stream::StreamExt as _;
     use tonic::Request;
     use tonic_health::{
@@ -112,7 +123,11 @@ mod tests {
     use super::*;
     use crate::{
         audit::{LogConfig, Trail, metrics::TrailMetrics},
+        config::TlsConfig,
+        operations::stage,
+        readiness::Unready,
         store::{Store, StoreConfig},
+        transport::Tls,
     };
 
     #[tokio::test]
@@ -169,5 +184,76 @@ mod tests {
             let next = tokio::time::timeout(Duration::ZERO, watch.next()).await;
             assert!(next.is_err(), "{next:?}");
         }
+    }
+
+    /// A clock that stands still until it is set, in seconds since the Unix epoch.
+    #[derive(Debug)]
+    struct Clock(AtomicU64);
+
+    impl TimeProvider for Clock {
+        fn current_time(&self) -> Option<UnixTime> {
+            let since_epoch = Duration::from_secs(self.0.load(Ordering::SeqCst));
+            Some(UnixTime::since_unix_epoch(since_epoch))
+        }
+    }
+
+    /// Files of TLS whose certificate lasts until the first second of 2030.
+    fn files(folder: &Path) -> TlsConfig {
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            path
+        };
+        let signed = |params: &mut CertificateParams, key: &KeyPair| {
+            params.not_before = date_time_ymd(2025, 1, 1);
+            params.self_signed(key).unwrap().pem()
+        };
+        let key = KeyPair::generate().unwrap();
+        let mut own = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        own.not_after = date_time_ymd(2030, 1, 1);
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        TlsConfig {
+            address: ([127, 0, 0, 1], 0).into(),
+            certificate: write("tls.crt", signed(&mut own, &key)),
+            client_ca: write("ca.crt", signed(&mut authority, &key)),
+            key: write("tls.key", key.serialize_pem()),
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_served_over_tls_alone_once_its_certificate_has_expired() {
+        const END: u64 = 1_893_456_000;
+        let folder = tempfile::tempdir().unwrap();
+        let policy = folder.path().join("policy");
+        fs::create_dir(&policy).unwrap();
+        let (mut watched, _kept) = stage::watching(policy);
+        watched.store.first_reading(Duration::from_secs(20)).await;
+        let clock = Arc::new(Clock(AtomicU64::new(END)));
+        let by = Arc::<Clock>::clone(&clock);
+        let (tls, _follower) = Tls::open_by(&files(folder.path()), watched.metrics, by).unwrap();
+        let open = watched.readiness;
+        let only_tls = Readiness {
+            only_tls: Some(tls),
+            ..open.clone()
+        };
+        let reporter = HealthReporter::new();
+        report(&reporter, false).await;
+        let service = HealthService::from_health_reporter(reporter.clone());
+        let request = Request::new(HealthCheckRequest::default());
+        let watch = service.watch(request).await.unwrap().into_inner();
+        let mut statuses = watch.map(|status| status.unwrap().status());
+        let following = tokio::spawn(follow(reporter, only_tls.clone(), watched.liveness));
+        assert_eq!(statuses.next().await, Some(Reported::NotServing));
+        // Its last second, and the one after it.
+        assert_eq!(only_tls.look(), Ok(()));
+        assert_eq!(statuses.next().await, Some(Reported::Serving));
+        clock.0.store(END + 1, Ordering::SeqCst);
+        assert_eq!(only_tls.look(), Err(Unready::CertificateExpired));
+        assert_eq!(statuses.next().await, Some(Reported::NotServing));
+        // With another way in it does not matter.
+        assert_eq!(open.look(), Ok(()));
+        following.abort();
     }
 }

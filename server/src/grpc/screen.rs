@@ -116,7 +116,7 @@ impl Guard {
         cause: RefusalCause,
         caller: Option<&Caller>,
         peer: &Peer,
-        rpc: Rpc,
+        rpc: Option<Rpc>,
     ) -> Status {
         self.metrics.refused(cause, peer.via());
         self.refusals.count(RefusalKey {
@@ -192,7 +192,8 @@ impl Asker {
     fn granted(&self, granted: Result<(), RefusalCause>) -> Result<(), Status> {
         granted.map_err(|cause| {
             let peer = &self.connected.peer;
-            self.guard.refuse(cause, Some(&self.caller), peer, self.rpc)
+            self.guard
+                .refuse(cause, Some(&self.caller), peer, Some(self.rpc))
         })
     }
 }
@@ -222,7 +223,7 @@ impl Screen {
         connected: &Arc<Connected>,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let refuse = |cause, caller| self.guard.refuse(cause, caller, &connected.peer, rpc);
+        let refuse = |cause, caller| self.guard.refuse(cause, caller, &connected.peer, Some(rpc));
         let caller = self
             .guard
             .identify(connected)
@@ -270,10 +271,8 @@ impl Screen {
         connected: &Connected,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let caller = self.guard.identify(connected).map_err(|cause| {
-            self.guard.metrics.refused(cause, connected.peer.via());
-            failure::caller_not_allowed()
-        })?;
+        let refuse = |cause| self.guard.refuse(cause, None, &connected.peer, None);
+        let caller = self.guard.identify(connected).map_err(refuse)?;
         let in_flight = self.in_flight(&caller)?;
         Ok(holding(in_flight, self.answer(request).await))
     }

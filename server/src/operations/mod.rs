@@ -91,6 +91,11 @@ pub(crate) mod stage {
     }
 
     pub(crate) fn watched() -> (Watched, Kept) {
+        watching(PathBuf::from("nowhere"))
+    }
+
+    /// The same with a policy: an empty directory is one, under which no pair is admitted.
+    pub(crate) fn watching(policy_dir: PathBuf) -> (Watched, Kept) {
         let folder = tempfile::tempdir().unwrap();
         let log = LogConfig {
             dir: folder.path().join("audit"),
@@ -103,7 +108,7 @@ pub(crate) mod stage {
         };
         let rescan_interval = Duration::from_secs(5);
         let config = StoreConfig {
-            policy_dir: PathBuf::from("nowhere"),
+            policy_dir,
             rescan_interval,
         };
         let terms = Terms {

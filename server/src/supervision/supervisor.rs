@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{Liveness, Reload};
-use crate::{audit::Trail, store::Store};
+use crate::readiness::Readiness;
 
 /// Longest time that a reload takes; the service manager is then told that it is over, and what hangs goes
 /// on by itself.
@@ -25,19 +25,18 @@ const WATCHDOG_MIN: Duration = Duration::from_millis(100);
 /// Keeps the service manager informed.
 #[derive(Clone, Debug)]
 pub struct Supervisor {
-    store: Store,
-    trail: Trail,
+    readiness: Readiness,
     liveness: Liveness,
     reload: Reload,
 }
 
 impl Supervisor {
-    /// Tells of the policy, the log and the progress of both, and has `reload` follow SIGHUP.
+    /// Tells whether a real launch could be answered, of the policy and of progress, and has `reload`
+    /// follow SIGHUP.
     #[must_use]
-    pub fn new(store: Store, trail: Trail, liveness: Liveness, reload: Reload) -> Self {
+    pub fn new(readiness: Readiness, liveness: Liveness, reload: Reload) -> Self {
         Self {
-            store,
-            trail,
+            readiness,
             liveness,
             reload,
         }
@@ -58,7 +57,7 @@ impl Supervisor {
 
     /// Says what the status is, whenever it is another one.
     async fn report(&self) {
-        let mut store = self.store.clone();
+        let mut store = self.readiness.store.clone();
         let mut said = String::new();
         loop {
             let status = self.status();
@@ -104,7 +103,8 @@ impl Supervisor {
                 Ok(now) => tell(&[NotifyState::Reloading, now]),
                 Err(_) => tell(&[NotifyState::Reloading]),
             }
-            let all = async { tokio::join!(self.store.reread(), self.reload.everywhere()) };
+            let all =
+                async { tokio::join!(self.readiness.store.reread(), self.reload.everywhere()) };
             match timeout(RELOAD_MAX, all).await {
                 Ok(_) => tracing::info!("everything was read again"),
                 Err(_) => tracing::error!("not everything could be read again in time"),
@@ -118,16 +118,13 @@ impl Supervisor {
         if let Some(standstill) = self.liveness.standstill() {
             return format!("no progress: {}", standstill.as_str());
         }
-        if self.trail.unwritable().is_some() {
-            return "not serving: nothing can be recorded".into();
+        if let Err(unready) = self.readiness.look() {
+            return format!("not serving: {}", unready.describe());
         }
-        let state = self.store.state();
+        let state = self.readiness.store.state();
         let Some(loaded) = &state.loaded else {
-            return "not serving: no policy was read".into();
+            return "serving".into();
         };
-        if !self.store.is_fresh() {
-            return "not serving: the policy is stale".into();
-        }
         let (digest, findings) = (loaded.snapshot.digest(), loaded.snapshot.findings().len());
         let unread = match state.failure {
             None => "",
@@ -141,5 +138,24 @@ impl Supervisor {
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "the service manager cannot be told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{operations::stage, readiness::Unready};
+
+    #[tokio::test]
+    async fn the_status_says_why_nothing_is_served() {
+        let (watched, kept) = stage::watched();
+        let supervisor = Supervisor::new(watched.readiness, watched.liveness, Reload::default());
+        let says = |unready: Unready| {
+            let expected = format!("not serving: {}", unready.describe());
+            assert_eq!(supervisor.status(), expected);
+        };
+        says(Unready::PolicyUnread);
+        kept.stop.send_replace(true);
+        says(Unready::Stopping);
     }
 }

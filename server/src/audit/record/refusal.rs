@@ -18,8 +18,8 @@ pub struct Refusal {
     pub caller: Option<String>,
     /// How it was connected.
     pub via: Via,
-    /// What it called.
-    pub rpc: Rpc,
+    /// What it called; none when that is no call of the contract.
+    pub rpc: Option<Rpc>,
     /// Why that was refused.
     pub cause: RefusalCause,
     /// How many calls were refused.
@@ -70,21 +70,28 @@ mod tests {
 
     #[test]
     fn an_entry_has_these_members_and_no_other() {
-        let entry = crate::audit::record::Entry::Refused(Refusal {
-            since: "2027-01-01T00:00:00Z".into(),
-            until: "2027-01-01T00:00:09Z".into(),
-            caller: None,
-            via: Via::Tls,
-            rpc: Rpc::CheckEvidence,
-            cause: RefusalCause::UnknownCaller,
-            count: 7,
-        });
-        let text = r#"{"type":"refused","since":"2027-01-01T00:00:00Z","until":"2027-01-01T00:00:09Z","caller":null,"via":"tls","rpc":"check-evidence","cause":"unknown-caller","count":7}"#;
-        assert_eq!(serde_json::to_string(&entry).unwrap(), text);
-        assert_eq!(
-            serde_json::from_str::<crate::audit::record::Entry>(text).unwrap(),
-            entry
-        );
-        assert!(entry.is_numbered());
+        for (rpc, word) in [
+            (Some(Rpc::CheckEvidence), "\"check-evidence\""),
+            (None, "null"),
+        ] {
+            let entry = crate::audit::record::Entry::Refused(Refusal {
+                since: "2027-01-01T00:00:00Z".into(),
+                until: "2027-01-01T00:00:09Z".into(),
+                caller: None,
+                via: Via::Tls,
+                rpc,
+                cause: RefusalCause::UnknownCaller,
+                count: 7,
+            });
+            let text = format!(
+                r#"{{"type":"refused","since":"2027-01-01T00:00:00Z","until":"2027-01-01T00:00:09Z","caller":null,"via":"tls","rpc":{word},"cause":"unknown-caller","count":7}}"#
+            );
+            assert_eq!(serde_json::to_string(&entry).unwrap(), text);
+            assert_eq!(
+                serde_json::from_str::<crate::audit::record::Entry>(&text).unwrap(),
+                entry
+            );
+            assert!(entry.is_numbered());
+        }
     }
 }

@@ -56,7 +56,7 @@ fn key(caller: Option<&str>) -> RefusalKey {
     RefusalKey {
         caller: caller.map(Into::into),
         via: Via::Tls,
-        rpc: Rpc::Admit,
+        rpc: Some(Rpc::Admit),
         cause: RefusalCause::HostNotGranted,
     }
 }
@@ -158,7 +158,8 @@ async fn every_part_of_a_key_is_counted_apart_and_stands_in_its_entry() {
     let recorded = Recorded::start();
     let mut keys = vec![key(None), key(Some("ci-runner")), key(Some("gone"))];
     keys.extend(Via::ALL.map(|via| RefusalKey { via, ..key(None) }));
-    keys.extend(Rpc::ALL.map(|rpc| RefusalKey { rpc, ..key(None) }));
+    let rpcs = Rpc::ALL.into_iter().map(Some).chain([None]);
+    keys.extend(rpcs.map(|rpc| RefusalKey { rpc, ..key(None) }));
     keys.extend(RefusalCause::ALL.map(|cause| RefusalKey { cause, ..key(None) }));
     keys.sort();
     keys.dedup();
@@ -178,7 +179,7 @@ async fn every_part_of_a_key_is_counted_apart_and_stands_in_its_entry() {
             until: entry.until.clone(),
             caller: key.caller.as_deref().map(Into::into),
             via: key.via.into(),
-            rpc: key.rpc.into(),
+            rpc: key.rpc.map(Into::into),
             cause: key.cause.into(),
             count: u64::try_from(at).unwrap() + 1,
         };

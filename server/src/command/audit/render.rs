@@ -198,15 +198,23 @@ pub(super) fn line(to: &mut impl Write, seq: u64, entry: &Entry) -> io::Result<(
     )
 }
 
+/// What was called; server reflection, for one, is none of the contract.
+pub(super) fn called(refusal: &Refusal) -> String {
+    match &refusal.rpc {
+        Some(rpc) => word(rpc),
+        None => "none of the contract".into(),
+    }
+}
+
 fn refused(refusal: &Refusal) -> String {
     let calls = counted(refusal.count, "call", "calls");
-    let (rpc, via) = (word(&refusal.rpc), word(&refusal.via));
+    let (called, via) = (called(refusal), word(&refusal.via));
     let who = match &refusal.caller {
         Some(caller) => format!("caller {}", text(caller)),
         None => "no known caller".into(),
     };
     let (cause, since) = (word(&refusal.cause), time(&refusal.since));
-    format!("REFUSED: {calls} of {rpc} over {via}, {who}: {cause}, since {since}")
+    format!("REFUSED: {calls} of {called} over {via}, {who}: {cause}, since {since}")
 }
 
 fn decision_line(to: &mut impl Write, seq: u64, decision: &Decision) -> io::Result<()> {

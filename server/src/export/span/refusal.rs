@@ -22,7 +22,9 @@ pub(super) fn note<'a>(
     } = refusal;
     attributes.some_text("admit.caller", caller.as_deref());
     attributes.word("admit.refused.via", via);
-    attributes.word("admit.refused.rpc", rpc);
+    if let Some(rpc) = rpc {
+        attributes.word("admit.refused.rpc", rpc);
+    }
     attributes.word("admit.refused.cause", cause);
     attributes.number("admit.refused.count", *count);
     (REFUSED, since, until)

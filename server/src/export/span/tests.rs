@@ -320,7 +320,7 @@ fn refused_calls_are_a_span_from_the_first_to_the_last() {
         until: "2026-06-01T12:00:09.5Z".into(),
         caller: Some("ci-runner".into()),
         via: Via::Tls,
-        rpc: Rpc::CheckEvidence,
+        rpc: Some(Rpc::CheckEvidence),
         cause: RefusalCause::HostNotGranted,
         count: 7,
     };
@@ -346,9 +346,11 @@ fn refused_calls_are_a_span_from_the_first_to_the_last() {
     let found: BTreeMap<&str, &str> = found.iter().map(|(k, v)| (*k, v.as_str())).collect();
     assert_eq!(found, expected);
     refusal.caller = None;
+    refusal.rpc = None;
     let span = span_of(&Entry::Refused(refusal.clone()));
     let found = attributes(&span);
     expected.remove("admit.caller");
+    expected.remove("admit.refused.rpc");
     assert!(found.keys().eq(expected.keys()));
     // It is as old as its last call.
     assert_eq!(

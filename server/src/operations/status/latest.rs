@@ -211,8 +211,10 @@ impl LatestRow {
     fn refusal(seq: u64, refusal: &Refusal, now: Timestamp) -> Self {
         let count = refusal.count;
         let calls = if count == 1 { "call" } else { "calls" };
-        let (rpc, via) = (Rpc::from(refusal.rpc), Via::from(refusal.via));
-        let note = format!("{count} {calls} of {} over {}", rpc.as_str(), via.as_str());
+        let rpc = refusal.rpc.map(Rpc::from);
+        let called = rpc.map_or("none of the contract", Rpc::as_str);
+        let via = Via::from(refusal.via).as_str();
+        let note = format!("{count} {calls} of {called} over {via}");
         Self {
             asked_by: refusal.caller.as_deref().map(safe),
             reasons: vec![RefusalCause::from(refusal.cause).as_str().to_owned()],
@@ -252,17 +254,21 @@ mod tests {
 
     #[test]
     fn a_refusal_says_who_called_what_and_why_it_was_refused() {
-        let line = r#"{"type":"refused","since":"2027-01-01T00:00:00Z","until":"2027-01-01T00:00:09Z","caller":"hermes","via":"tls","rpc":"check-evidence","cause":"rpc-not-granted","count":7}"#;
-        let entry: Entry = serde_json::from_str(line).unwrap();
-        let now = Timestamp::parse("2027-01-01T00:00:19Z").unwrap();
-        let row = LatestRow::of(3, &entry, now).unwrap();
-        assert_eq!((row.seq, row.badge, row.class), (3, "REFUSED", "warn"));
-        assert_eq!(row.asked_by.as_deref(), Some("hermes"));
-        assert_eq!(
-            row.note.as_deref(),
-            Some("7 calls of CheckEvidence over tls")
-        );
-        assert_eq!(row.reasons, ["rpc-not-granted"]);
-        assert_eq!(row.at.unwrap().relative, "10 s ago");
+        for (rpc, called) in [
+            ("\"check-evidence\"", "CheckEvidence"),
+            ("null", "none of the contract"),
+        ] {
+            let line = format!(
+                r#"{{"type":"refused","since":"2027-01-01T00:00:00Z","until":"2027-01-01T00:00:09Z","caller":"hermes","via":"tls","rpc":{rpc},"cause":"rpc-not-granted","count":7}}"#
+            );
+            let entry: Entry = serde_json::from_str(&line).unwrap();
+            let now = Timestamp::parse("2027-01-01T00:00:19Z").unwrap();
+            let row = LatestRow::of(3, &entry, now).unwrap();
+            assert_eq!((row.seq, row.badge, row.class), (3, "REFUSED", "warn"));
+            assert_eq!(row.asked_by.as_deref(), Some("hermes"));
+            assert_eq!(row.note, Some(format!("7 calls of {called} over tls")));
+            assert_eq!(row.reasons, ["rpc-not-granted"]);
+            assert_eq!(row.at.unwrap().relative, "10 s ago");
+        }
     }
 }

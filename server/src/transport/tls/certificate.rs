@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use admit_policy::Timestamp;
 use ring::digest::{SHA256, digest};
+use tokio_rustls::rustls::pki_types::UnixTime;
 use x509_parser::{
     certificate::X509Certificate,
     extensions::{GeneralName, KeyUsage},
@@ -18,6 +19,11 @@ use crate::{
     caller::{CERTIFICATE_NAMES_MAX, CertificateName},
 };
 
+/// Whole seconds since the Unix epoch.
+pub(super) fn seconds(time: UnixTime) -> Option<i64> {
+    i64::try_from(time.as_secs()).ok()
+}
+
 /// The SHA-256 of a certificate in DER, as hexadecimal digits.
 pub(super) fn fingerprint(der: &[u8]) -> String {
     hex(digest(&SHA256, der).as_ref())
@@ -29,6 +35,11 @@ pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
         Ok(([], certificate)) => Some(certificate),
         Ok(_) | Err(_) => None,
     }
+}
+
+/// The last second of the certificate that `der` is, since the Unix epoch.
+pub(super) fn not_after(der: &[u8]) -> Option<i64> {
+    parse(der).map(|certificate| certificate.validity().not_after.timestamp())
 }
 
 /// The DNS names, in lowercase, and URIs of a certificate; `None` if there are too many names or none

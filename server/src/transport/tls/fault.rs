@@ -5,10 +5,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::{
-    files::{CERTIFICATES_BYTES_MAX, KEY_BYTES_MAX},
-    material::{AUTHORITIES_MAX, SERVER_CHAIN_MAX},
-};
+use super::bounds::{AUTHORITIES_MAX, CERTIFICATES_BYTES_MAX, KEY_BYTES_MAX, SERVER_CHAIN_MAX};
 
 /// Why TLS is not to be had.
 #[derive(Debug, thiserror::Error)]

@@ -15,13 +15,11 @@ use rustix::{
     process::geteuid,
 };
 
-use super::fault::{FileFault, TlsError};
+use super::{
+    bounds::{CERTIFICATES_BYTES_MAX, KEY_BYTES_MAX},
+    fault::{FileFault, TlsError},
+};
 use crate::config::TlsConfig;
-
-/// Largest file of certificates, in bytes.
-pub const CERTIFICATES_BYTES_MAX: u64 = 1024 * 1024;
-/// Largest file of a private key, in bytes.
-pub const KEY_BYTES_MAX: u64 = 16 * 1024;
 
 /// Access for others than the owner.
 const OTHERS_MODE: u32 = 0o077;

@@ -19,10 +19,11 @@ use tokio::sync::watch as channel;
 use tokio_rustls::rustls::time_provider::TimeProvider;
 
 use super::{
+    certificate::seconds,
     fault::TlsError,
     files::{Content, Files},
     left,
-    material::{Material, seconds},
+    material::Material,
 };
 use crate::{operations::metrics::Metrics, store::watch::Watches};
 

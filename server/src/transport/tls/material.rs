@@ -8,23 +8,20 @@ use std::sync::Arc;
 use tokio_rustls::rustls::{
     Error, RootCertStore, ServerConfig,
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem, pem::PemObject as _},
+    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
     server::NoServerSessionStorage,
     time_provider::TimeProvider,
     version::TLS13,
 };
 
 use super::{
-    certificate,
+    bounds::{AUTHORITIES_MAX, SERVER_CHAIN_MAX},
+    certificate::{self, seconds},
     fault::{FileFault, TlsError},
     files::{Content, Files, Source},
     verifier::{Authority, Verifier},
 };
 
-/// Most certificates of the server: its own and those between it and an authority.
-pub const SERVER_CHAIN_MAX: usize = 8;
-/// Most authorities of clients.
-pub const AUTHORITIES_MAX: usize = 256;
 /// The one protocol that is spoken.
 pub(super) const ALPN: &[u8] = b"h2";
 
@@ -101,11 +98,6 @@ impl Material {
             digest: content.digest(),
         })
     }
-}
-
-/// Whole seconds since the Unix epoch.
-pub(super) fn seconds(time: UnixTime) -> Option<i64> {
-    i64::try_from(time.as_secs()).ok()
 }
 
 /// The certificates of a file; `too_many` if there are more than `count_max`.

@@ -5,6 +5,7 @@
 //! expires: the only place where a last known good is right, because without it nobody could ask at all.
 //! Deliberately absent: any way to connect without a certificate, and what is served.
 
+mod bounds;
 mod certificate;
 mod complaints;
 mod credential;
@@ -34,18 +35,19 @@ use tokio_rustls::{
 
 use super::HandshakeDefect;
 use crate::{config::TlsConfig, operations::metrics::Metrics};
+use certificate::seconds;
 use complaints::Complaints;
 use files::Files;
 use follow::{Bell, Follower};
 use handshake::Failure;
-use material::{ALPN, Material, seconds};
+use material::{ALPN, Material};
 
+pub use bounds::{
+    AUTHORITIES_MAX, CERTIFICATES_BYTES_MAX, CLIENT_CHAIN_MAX, KEY_BYTES_MAX, SERVER_CHAIN_MAX,
+};
 pub use credential::Credential;
 pub use fault::{FileFault, TlsError};
-pub use files::{CERTIFICATES_BYTES_MAX, KEY_BYTES_MAX};
 pub use follow::TlsFollower;
-pub use material::{AUTHORITIES_MAX, SERVER_CHAIN_MAX};
-pub use verifier::CLIENT_CHAIN_MAX;
 
 /// TLS as it is now: swapped whole when the files change. Clones share it.
 #[derive(Clone)]

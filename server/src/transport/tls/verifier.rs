@@ -17,11 +17,11 @@ use tokio_rustls::rustls::{
     },
 };
 
-use super::{certificate, material::seconds};
+use super::{
+    bounds::CLIENT_CHAIN_MAX,
+    certificate::{self, seconds},
+};
 use crate::{caller::CertificateName, transport::HandshakeDefect};
-
-/// Most certificates that a client may show: its own and those between it and an authority.
-pub const CLIENT_CHAIN_MAX: usize = 8;
 
 /// An authority of clients.
 #[derive(Debug)]

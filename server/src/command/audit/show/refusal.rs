@@ -7,7 +7,7 @@ use crate::{
     audit::record::Refusal,
     command::audit::{
         AuditError,
-        render::{text, word},
+        render::{called, text, word},
     },
 };
 
@@ -17,7 +17,7 @@ pub(super) fn print(to: &mut impl Write, refusal: &Refusal) -> Result<(), AuditE
     let caller = or(refusal.caller.as_deref(), "none that is known");
     row(to, "caller", &caller)?;
     row(to, "connected by", &word(&refusal.via))?;
-    row(to, "call", &word(&refusal.rpc))?;
+    row(to, "call", &called(refusal))?;
     row(to, "first refused", &text(&refusal.since))?;
     row(to, "last refused", &text(&refusal.until))
 }
