@@ -5,13 +5,13 @@
 //! - [`key_file`], [`files`]: files of keys; how many files there can be
 //! - [`audit`]: the audit trail, kept by one writer
 //! - [`permit`]: the keys of permits, and what a permit states
-//! - [`limits`], [`caller`]: how much is taken at one time, and of whom
+//! - [`limits`], [`caller`], [`metrics`]: how much is taken at one time, of whom, and what is counted of it
 //! - [`wire`]: messages ⇄ domain values
 //! - [`transport`]: listeners and connections
 //! - [`readiness`]: whether a launch could be answered
 //! - [`grpc`]: the services
 //! - [`export`]: the log as spans
-//! - [`operations`]: metrics and the status page
+//! - [`operations`]: the port for metrics, probes and the status page
 //! - [`supervision`]: what the service manager is told, and takes over to the daemon
 //! - [`report`]: findings, rendered for people and machines
 //! - [`command`]: what the command line does
@@ -30,6 +30,7 @@ pub mod files;
 pub mod grpc;
 pub mod key_file;
 pub mod limits;
+pub mod metrics;
 pub mod operations;
 pub mod permit;
 pub mod readiness;

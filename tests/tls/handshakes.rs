@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use admit_server::{
+    caller::HandshakeDefect,
     caller::{CERTIFICATE_NAMES_MAX, CertificateName, Peer},
-    transport::{HandshakeDefect, tls::CLIENT_CHAIN_MAX},
+    transport::tls::CLIENT_CHAIN_MAX,
 };
 use rcgen::{
     BasicConstraints, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256,

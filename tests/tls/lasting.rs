@@ -2,7 +2,10 @@
 
 use std::{fs, time::Instant};
 
-use admit_server::transport::{Credential, HandshakeDefect, Tls};
+use admit_server::{
+    caller::HandshakeDefect,
+    transport::{Credential, Tls},
+};
 use rcgen::{BasicConstraints, IsCa, Issuer, KeyPair, date_time_ymd};
 
 use crate::{

@@ -13,9 +13,10 @@ use std::{
 };
 
 use admit_server::{
+    caller::HandshakeDefect,
     config::TlsConfig,
-    operations::metrics::Metrics,
-    transport::{HandshakeDefect, Secured, Tls, TlsError, TlsFollower},
+    metrics::Metrics,
+    transport::{Secured, Tls, TlsError, TlsFollower},
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use tempfile::{NamedTempFile, TempDir};

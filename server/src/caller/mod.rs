@@ -1,15 +1,17 @@
 //! Who calls, and what each caller may do. Pure: values in, an answer out.
 //!
-//! A peer is what the transport knows of the other end of a connection; a caller is the name that the
+//! [`HandshakeDefect`] is why a peer could not prove who it is. A peer is what the transport knows of the other end of a connection; a caller is the name that the
 //! operator gave to it. Deliberately absent: sockets and certificates themselves (`crate::transport`),
 //! and any judgment of a launch.
 
+mod defect;
 mod roster;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use admit_policy::facts::Lane;
 
+pub use defect::HandshakeDefect;
 pub use roster::{Marks, Roster, RosterFault};
 
 /// Longest name of a caller, in bytes.

@@ -10,7 +10,7 @@ use tokio::sync::watch as channel;
 use crate::{
     caller::Roster,
     config::{Config, Source, fits},
-    operations::metrics::Metrics,
+    metrics::Metrics,
     supervision::Reloads,
     transport::tls::Tls,
 };

@@ -19,7 +19,7 @@ use crate::{
         record::{Entry, Trace},
     },
     clock,
-    operations::metrics::Metrics,
+    metrics::Metrics,
     permit::{Keyring, claims::claims, verified},
     store::Store,
     wire::{

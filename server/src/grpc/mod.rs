@@ -22,7 +22,7 @@ use crate::{
     audit::Refusals,
     caller::Roster,
     limits::{Limits, REQUEST_BYTES_MAX},
-    operations::metrics::Metrics,
+    metrics::Metrics,
     permit::Keyring,
     readiness::Readiness,
     supervision::Liveness,

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock,
-    operations::metrics::{Counted, Metrics},
+    metrics::{Counted, Metrics},
     permit::Keyring,
     store::{Loaded, Store},
     transport::{Stop, stopped},

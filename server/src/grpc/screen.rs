@@ -24,7 +24,7 @@ use crate::{
     audit::{RefusalKey, Refusals},
     caller::{Caller, Peer, RefusalCause, Roster, Rpc},
     limits::{Full, Limit, Limits, Place, Quota},
-    operations::metrics::{Counted, Metrics},
+    metrics::{Counted, Metrics},
     transport::{
         Connected, Scope,
         connection::{self, Lasting, holding},

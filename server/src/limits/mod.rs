@@ -7,8 +7,6 @@ mod quota;
 
 use std::time::Duration;
 
-use crate::operations::listener;
-
 pub use quota::{Full, Place, Quota};
 
 /// Largest request, in bytes.
@@ -30,6 +28,8 @@ pub const HEALTH_CONNECTIONS_PER_PEER_MAX: usize = 16;
 /// Most calls about health at one time on one connection. Anybody may make them, so they have no place among
 /// the calls of callers.
 pub const HEALTH_CALLS_MAX: usize = 8;
+/// Most connections to the operations port; one beyond them is closed at once.
+pub const OPERATIONS_CONNECTIONS_MAX: usize = 64;
 /// Files that the daemon needs besides connections: its log, its policy, its listeners, its receiver.
 pub const OTHER_FILES_MAX: usize = 128;
 /// When a refused call may be tried again.
@@ -74,7 +74,7 @@ impl Limits {
             .saturating_mul(2)
             .saturating_add(TURNED_AWAY_MAX.saturating_mul(2))
             .saturating_add(HEALTH_CONNECTIONS_MAX)
-            .saturating_add(listener::CONNECTIONS_MAX)
+            .saturating_add(OPERATIONS_CONNECTIONS_MAX)
             .saturating_add(OTHER_FILES_MAX)
     }
 }

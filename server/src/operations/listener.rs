@@ -16,8 +16,8 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Most connections at one time; one beyond them is closed at once.
-pub const CONNECTIONS_MAX: usize = 64;
+use crate::limits::OPERATIONS_CONNECTIONS_MAX;
+
 /// Largest request line with its headers, in bytes.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// From the connection to the last byte of the request's headers.
@@ -39,7 +39,7 @@ pub(super) struct Bounds {
 impl Bounds {
     /// Those of the operations port.
     pub(super) const OPERATIONS: Self = Self {
-        connections: CONNECTIONS_MAX,
+        connections: OPERATIONS_CONNECTIONS_MAX,
         head_time: HEAD_TIME_MAX,
         connection_time: CONNECTION_TIME_MAX,
     };

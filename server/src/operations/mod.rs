@@ -1,10 +1,9 @@
 //! The operations port: metrics, probes and the status page, as plain HTTP for whoever may reach it.
 //!
-//! In reading order: [`metrics`], `observe`; `status`; `routes`, [`listener`]. Deliberately
+//! In reading order: `observe`; `status`; `routes`, [`listener`]. Deliberately
 //! absent: anything that changes something, and any label that a caller could choose.
 
 pub mod listener;
-pub mod metrics;
 mod observe;
 mod routes;
 mod status;
@@ -14,8 +13,9 @@ use std::{io, net::SocketAddr, sync::Arc};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use crate::{audit::Trail, readiness::Readiness, store::Store, supervision::Liveness};
-use metrics::Metrics;
+use crate::{
+    audit::Trail, metrics::Metrics, readiness::Readiness, store::Store, supervision::Liveness,
+};
 
 /// What is shown.
 #[derive(Debug)]

@@ -1,13 +1,13 @@
 //! The gauges that are a look at the state, taken when somebody asks.
 //!
-//! Deliberately absent: what is counted where it happens ([`super::metrics`]).
+//! Deliberately absent: what is counted where it happens ([`crate::metrics`]).
 
 use std::time::Duration;
 
 use admit_policy::{Standing, Timestamp, pair_objections};
 
-use super::{Watched, metrics::Metrics};
-use crate::{clock, wire::policy::next_expiry};
+use super::Watched;
+use crate::{clock, metrics::Metrics, wire::policy::next_expiry};
 
 const DAY_S: i64 = 24 * 60 * 60;
 

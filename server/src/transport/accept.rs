@@ -6,7 +6,7 @@
 use std::{
     fs, io,
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -26,7 +26,7 @@ use crate::{
         Full, HEALTH_CONNECTIONS_MAX, HEALTH_CONNECTIONS_PER_PEER_MAX, Limit, Limits, Place, Quota,
         TURNED_AWAY_MAX, TURNED_AWAY_PER_PEER_MAX,
     },
-    operations::metrics::{Counted, Metrics},
+    metrics::{Counted, Metrics},
 };
 
 /// How long no connection is taken after one could not be: descriptors or memory may come free.
@@ -56,6 +56,8 @@ pub struct Entrance<S> {
     local: Places,
     metrics: Metrics,
     stop: Stop,
+    /// When it was last said that connections cannot be taken.
+    complained: Arc<Mutex<Option<Instant>>>,
     /// Held by everything that has not ended; nothing is ever sent.
     _alive: mpsc::Sender<()>,
 }
@@ -99,6 +101,7 @@ pub async fn serve(
         local: Places::new(&limits),
         metrics,
         stop,
+        complained: Arc::default(),
         _alive: alive,
     };
     if let Some(listener) = listeners.tcp {
@@ -177,7 +180,6 @@ impl<S: Service> Entrance<S> {
     where
         A: Future<Output = io::Result<C>>,
     {
-        let mut complained: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 // Looked at first: no connection is taken after the stop.
@@ -188,13 +190,22 @@ impl<S: Service> Entrance<S> {
             match accepted {
                 Ok(connection) => return Some(connection),
                 Err(error) => {
-                    if complained.is_none_or(|at| at.elapsed() >= COMPLAINT_INTERVAL) {
-                        tracing::warn!("a connection could not be taken: {error}");
-                        complained = Some(Instant::now());
-                    }
+                    self.complain(&error);
                     tokio::time::sleep(BACK_OFF).await;
                 }
             }
+        }
+    }
+
+    /// Says that connections cannot be taken, unless that was said a moment ago.
+    fn complain(&self, error: &io::Error) {
+        let mut complained = self
+            .complained
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if complained.is_none_or(|at| at.elapsed() >= COMPLAINT_INTERVAL) {
+            tracing::warn!("a connection could not be taken: {error}");
+            *complained = Some(Instant::now());
         }
     }
 

@@ -5,12 +5,10 @@
 
 pub mod accept;
 pub mod connection;
-mod defect;
 pub mod listeners;
 pub mod tls;
 
 pub use accept::{Stop, stopped};
 pub use connection::{Connected, Scope};
-pub use defect::HandshakeDefect;
 pub use listeners::{ListenError, Listeners};
 pub use tls::{Credential, Secured, Tls, TlsError, TlsFollower};

@@ -23,8 +23,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ring::digest::{SHA256, digest};
 use tokio::sync::{Mutex, oneshot};
 
-use super::{Watched, metrics::VERSION};
-use crate::{audit::current::describe, caller::Via, clock, readiness::Unready};
+use super::Watched;
+use crate::{audit::current::describe, caller::Via, clock, metrics::VERSION, readiness::Unready};
 use latest::Latest;
 use moment::Moment;
 use policy::PolicyView;

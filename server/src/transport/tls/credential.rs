@@ -18,8 +18,8 @@ use super::{
     verifier::{self, Verifier},
 };
 use crate::{
+    caller::HandshakeDefect,
     caller::{CertificateName, Peer},
-    transport::HandshakeDefect,
 };
 
 /// Longest time that a chain is believed without another look at every signature, in seconds: an

@@ -25,7 +25,7 @@ use super::{
     left,
     material::Material,
 };
-use crate::{operations::metrics::Metrics, store::watch::Watches};
+use crate::{metrics::Metrics, store::watch::Watches};
 
 /// How often the files are looked at again when nothing tells of a change.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);

@@ -7,7 +7,7 @@ use std::io;
 use tokio_rustls::rustls::{CertificateError, Error};
 
 use super::verifier::Refusal;
-use crate::transport::HandshakeDefect;
+use crate::caller::HandshakeDefect;
 
 /// A handshake that failed.
 #[derive(Debug)]

@@ -33,8 +33,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use super::HandshakeDefect;
-use crate::{config::TlsConfig, operations::metrics::Metrics};
+use crate::{caller::HandshakeDefect, config::TlsConfig, metrics::Metrics};
 use certificate::seconds;
 use complaints::Complaints;
 use files::Files;

@@ -21,7 +21,7 @@ use super::{
     bounds::CLIENT_CHAIN_MAX,
     certificate::{self, seconds},
 };
-use crate::{caller::CertificateName, transport::HandshakeDefect};
+use crate::caller::{CertificateName, HandshakeDefect};
 
 /// An authority of clients.
 #[derive(Debug)]

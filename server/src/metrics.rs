@@ -14,9 +14,8 @@ use prometheus_client::{
 use tonic::Code;
 
 use crate::{
-    caller::{RefusalCause, Rpc, Via},
+    caller::{HandshakeDefect, RefusalCause, Rpc, Via},
     limits::Limit,
-    transport::HandshakeDefect,
 };
 
 /// Upper bounds of the buckets of an answer's latency, in seconds.
