@@ -6,8 +6,10 @@ use admit_client::{Client, Endpoint, Endpoints};
 
 use crate::{Acknowledged, DEADLINE, Server, daemon::policy::A, note, whole};
 
-/// A key that says what it does: there is nothing but this test on the wire.
-const PLAINTEXT: &str = "dangerously_allow_plaintext_beyond_loopback = true\n";
+/// A key that says what it does: there is nothing but this test on the wire. And who that is.
+const PLAINTEXT: &str = "dangerously_allow_plaintext_beyond_loopback = true\n\
+    [[callers]]\nname = \"test\"\nplaintext = true\n\
+    rpcs = [\"Admit\"]\nlanes = [\"fake\", \"real\"]\nhosts = [\"*\"]";
 const ASKS: usize = 5;
 
 /// A namespace, and the link to it; gone in the end.
