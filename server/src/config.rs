@@ -290,6 +290,11 @@ fn secret_line(text: &str) -> Option<usize> {
     Some(before.matches('\n').count().saturating_add(1))
 }
 
+/// The path, unless it is empty.
+fn set(path: PathBuf) -> Option<PathBuf> {
+    Some(path).filter(|path| !path.as_os_str().is_empty())
+}
+
 fn within(
     key: &'static str,
     value: Duration,

@@ -5,11 +5,12 @@
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
+use admit_client::failure::code_name;
 use admit_policy::{Decision, EvidenceVerdict, Verdict};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
-    registry::{Registry, Unit},
+    registry::{Metric, Registry, Unit},
 };
 use tonic::Code;
 
@@ -77,130 +78,125 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let registry = registry.sub_registry_with_prefix("admit");
         let metrics = Self {
-            decisions: Family::default(),
-            evidence: Family::default(),
-            answers: Family::default(),
-            answer_seconds: Family::new_with_constructor(|| Histogram::new(ANSWER_BUCKETS)),
-            refused: Family::default(),
-            overloaded: Family::default(),
-            handshakes_failed: Family::default(),
-            connections: Family::default(),
-            in_flight: Gauge::default(),
-            watchers: Gauge::default(),
-            audit_waiting_records: Gauge::default(),
-            serving: Gauge::default(),
-            policy_age_seconds: Gauge::default(),
-            policy_staleness_max_seconds: Gauge::default(),
-            policy_findings: Gauge::default(),
-            policy_admitted_pairs: Gauge::default(),
-            policy_next_expiry_seconds: Gauge::default(),
-            certificate_expiry_seconds: Gauge::default(),
-            reload_failures: Counter::default(),
+            decisions: registered(
+                registry,
+                "decisions",
+                "Answers to launches, by verdict and primary code",
+                Family::default(),
+            ),
+            evidence: registered(
+                registry,
+                "evidence_verdicts",
+                "Verdicts on evidence, by verdict and primary code",
+                Family::default(),
+            ),
+            answers: registered(
+                registry,
+                "answers",
+                "Ended calls, by RPC and gRPC code",
+                Family::default(),
+            ),
+            answer_seconds: registered_seconds(
+                registry,
+                "answer",
+                "From the first byte of a call to its answer, by RPC",
+                Family::new_with_constructor(|| Histogram::new(ANSWER_BUCKETS)),
+            ),
+            refused: registered(
+                registry,
+                "callers_refused",
+                "Calls that the caller may not make, by cause and kind of connection",
+                Family::default(),
+            ),
+            overloaded: registered(
+                registry,
+                "overloaded",
+                "Calls and connections that were over a limit, by limit",
+                Family::default(),
+            ),
+            handshakes_failed: registered(
+                registry,
+                "handshakes_failed",
+                "TLS handshakes that failed, by defect",
+                Family::default(),
+            ),
+            connections: registered(
+                registry,
+                "connections",
+                "Open connections, by kind",
+                Family::default(),
+            ),
+            in_flight: registered(
+                registry,
+                "in_flight",
+                "Calls that have no answer yet",
+                Gauge::default(),
+            ),
+            watchers: registered(
+                registry,
+                "watchers",
+                "Open watches of the policy",
+                Gauge::default(),
+            ),
+            audit_waiting_records: registered(
+                registry,
+                "audit_waiting_records",
+                "Entries that wait for the writer of the audit log",
+                Gauge::default(),
+            ),
+            serving: registered(
+                registry,
+                "serving",
+                "Whether a real launch could be answered",
+                Gauge::default(),
+            ),
+            policy_age_seconds: registered_seconds(
+                registry,
+                "policy_age",
+                "Time since the policy in force was last found to be what is on the disk; NaN without a policy",
+                Gauge::default(),
+            ),
+            policy_staleness_max_seconds: registered_seconds(
+                registry,
+                "policy_staleness_max",
+                "The age from which on the policy holds no more",
+                Gauge::default(),
+            ),
+            policy_findings: registered(
+                registry,
+                "policy_findings",
+                "Findings of the policy in force",
+                Gauge::default(),
+            ),
+            policy_admitted_pairs: registered(
+                registry,
+                "policy_admitted_pairs",
+                "Pairs that the policy in force admits now",
+                Gauge::default(),
+            ),
+            policy_next_expiry_seconds: registered_seconds(
+                registry,
+                "policy_next_expiry",
+                "Time until the next admission expires; NaN without one",
+                Gauge::default(),
+            ),
+            certificate_expiry_seconds: registered_seconds(
+                registry,
+                "certificate_expiry",
+                "Time until the server's certificate expires; NaN without TLS",
+                Gauge::default(),
+            ),
+            reload_failures: registered(
+                registry,
+                "reload_failures",
+                "Certificates, keys or configurations that could not be read again; the former ones are in use",
+                Counter::default(),
+            ),
         };
-        registry.register(
-            "decisions",
-            "Answers to launches, by verdict and primary code",
-            metrics.decisions.clone(),
-        );
-        registry.register(
-            "evidence_verdicts",
-            "Verdicts on evidence, by verdict and primary code",
-            metrics.evidence.clone(),
-        );
-        registry.register(
-            "answers",
-            "Ended calls, by RPC and gRPC code",
-            metrics.answers.clone(),
-        );
-        registry.register_with_unit(
-            "answer",
-            "From the first byte of a call to its answer, by RPC",
-            Unit::Seconds,
-            metrics.answer_seconds.clone(),
-        );
-        registry.register(
-            "callers_refused",
-            "Calls that the caller may not make, by cause and kind of connection",
-            metrics.refused.clone(),
-        );
-        registry.register(
-            "overloaded",
-            "Calls and connections that were over a limit, by limit",
-            metrics.overloaded.clone(),
-        );
-        registry.register(
-            "handshakes_failed",
-            "TLS handshakes that failed, by defect",
-            metrics.handshakes_failed.clone(),
-        );
-        registry.register(
-            "connections",
-            "Open connections, by kind",
-            metrics.connections.clone(),
-        );
-        registry.register(
-            "in_flight",
-            "Calls that have no answer yet",
-            metrics.in_flight.clone(),
-        );
-        registry.register(
-            "watchers",
-            "Open watches of the policy",
-            metrics.watchers.clone(),
-        );
-        registry.register(
-            "audit_waiting_records",
-            "Entries that wait for the writer of the audit log",
-            metrics.audit_waiting_records.clone(),
-        );
         registry.register(
             "build",
             "The version that runs",
             Info::new([("version", VERSION)]),
-        );
-        registry.register(
-            "serving",
-            "Whether a real launch could be answered",
-            metrics.serving.clone(),
-        );
-        registry.register_with_unit(
-            "policy_age",
-            "Time since the policy in force was last found to be what is on the disk; NaN without a policy",
-            Unit::Seconds,
-            metrics.policy_age_seconds.clone(),
-        );
-        registry.register_with_unit(
-            "policy_staleness_max",
-            "The age from which on the policy holds no more",
-            Unit::Seconds,
-            metrics.policy_staleness_max_seconds.clone(),
-        );
-        registry.register(
-            "policy_findings",
-            "Findings of the policy in force",
-            metrics.policy_findings.clone(),
-        );
-        registry.register(
-            "policy_admitted_pairs",
-            "Pairs that the policy in force admits now",
-            metrics.policy_admitted_pairs.clone(),
-        );
-        registry.register_with_unit(
-            "policy_next_expiry",
-            "Time until the next admission expires; NaN without one",
-            Unit::Seconds,
-            metrics.policy_next_expiry_seconds.clone(),
-        );
-        registry.register_with_unit(
-            "certificate_expiry",
-            "Time until the server's certificate expires; NaN without TLS",
-            Unit::Seconds,
-            metrics.certificate_expiry_seconds.clone(),
-        );
-        registry.register(
-            "reload_failures",
-            "Certificates, keys or configurations that could not be read again; the former ones are in use",
-            metrics.reload_failures.clone(),
         );
         metrics.policy_next_expiry_seconds.set(f64::NAN);
         metrics.certificate_expiry_seconds.set(f64::NAN);
@@ -234,7 +230,7 @@ impl Metrics {
                 .get_or_create(&[("verdict", "accepted"), ("primary", NO_CODE)]),
         );
         for rpc in Rpc::ALL {
-            let code = ("code", code_word(Code::Ok));
+            let code = ("code", code_name(Code::Ok));
             drop(self.answers.get_or_create(&[("rpc", rpc.as_str()), code]));
             drop(self.answer_seconds.get_or_create(&[("rpc", rpc.as_str())]));
         }
@@ -270,7 +266,7 @@ impl Metrics {
     /// One call ended.
     pub fn answered(&self, rpc: Rpc, code: Code, elapsed: Duration) {
         let rpc = ("rpc", rpc.as_str());
-        count(&self.answers, [rpc, ("code", code_word(code))]);
+        count(&self.answers, [rpc, ("code", code_name(code))]);
         self.answer_seconds
             .get_or_create(&[rpc])
             .observe(elapsed.as_secs_f64());
@@ -361,25 +357,24 @@ where
     counters.get_or_create(&words).inc();
 }
 
-/// A gRPC code as the protocol writes it.
-fn code_word(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
+/// `metric`, registered under this name.
+pub(crate) fn registered<M: Metric + Clone>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    metric: M,
+) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// `metric`, registered under this name with the unit of seconds.
+pub(crate) fn registered_seconds<M: Metric + Clone>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    metric: M,
+) -> M {
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
 }

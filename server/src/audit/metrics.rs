@@ -4,8 +4,10 @@ use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
-    registry::{Metric, Registry, Unit},
+    registry::Registry,
 };
+
+use crate::metrics::{registered, registered_seconds};
 
 /// Upper bounds of the buckets of the sync latency, in seconds: from a fast disk to one that hangs.
 const SYNC_BUCKETS: [f64; 14] = [
@@ -106,21 +108,4 @@ impl TrailMetrics {
             ),
         }
     }
-}
-
-/// `metric`, registered under this name.
-fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
-    registry.register(name, help, metric.clone());
-    metric
-}
-
-/// `metric`, registered under this name with the unit of seconds.
-fn registered_seconds<M: Metric + Clone>(
-    registry: &mut Registry,
-    name: &str,
-    help: &str,
-    metric: M,
-) -> M {
-    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
-    metric
 }

@@ -1,6 +1,6 @@
 //! `admitd serve`: the daemon itself.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -21,14 +21,10 @@ use crate::{
     operations::{Operations, Watched},
     permit::{DirectoryError, Keyring, KeyringFollower},
     readiness::Readiness,
-    store::{Store, Writer},
+    store::{FIRST_READING_MAX, Store, Writer},
     supervision::{Inherited, InheritedFault, Liveness, Reload, Supervisor},
     transport::{ListenError, Listeners, Tls, TlsError, TlsFollower},
 };
-
-/// Longest time that the service manager waits for the first reading of the policy; a daemon without one
-/// denies, and is ready to.
-const FIRST_READING_MAX: Duration = Duration::from_secs(2);
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::ConfigError;
+use super::{ConfigError, set};
 
 /// Where the daemon listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl RawListen {
             )?;
         }
         let tls = tls.config(self.tls)?;
-        let unix = Some(self.unix).filter(|path| !path.as_os_str().is_empty());
+        let unix = set(self.unix);
         if self.tcp.is_none() && unix.is_none() && tls.is_none() {
             return Err(ConfigError::NowhereToListen);
         }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use admit_permit::key_set::KEYS_MAX;
 use serde::Deserialize;
 
-use super::{ConfigError, duration, within};
+use super::{ConfigError, duration, set, within};
 use crate::permit::PermitConfig;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -75,7 +75,7 @@ impl RawPermit {
             });
         }
         Ok(PermitConfig {
-            keys: Some(self.keys).filter(|path| !path.as_os_str().is_empty()),
+            keys: set(self.keys),
             lifetime,
             rotate_after,
             verify_for,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{ConfigError, duration, within};
+use super::{ConfigError, duration, set, within};
 use crate::{audit::LogConfig, export::ExportConfig};
 
 const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
@@ -118,11 +118,6 @@ impl RawExport {
         }
         Ok(None)
     }
-}
-
-/// The path, unless it is empty.
-fn set(path: PathBuf) -> Option<PathBuf> {
-    Some(path).filter(|path| !path.as_os_str().is_empty())
 }
 
 fn bytes_within(key: &'static str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {

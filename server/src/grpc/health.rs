@@ -17,24 +17,19 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Reports one status for every service.
 pub(super) async fn report(reporter: &HealthReporter, is_serving: bool) {
-    let status = if is_serving {
-        ServingStatus::Serving
-    } else {
-        ServingStatus::NotServing
-    };
     for service in SERVICES {
-        reporter.set_service_status(service, status).await;
+        reporter
+            .set_service_status(service, status(is_serving))
+            .await;
     }
 }
 
-/// Reports whether the daemon makes progress.
-async fn report_liveness(reporter: &HealthReporter, is_alive: bool) {
-    let status = if is_alive {
+fn status(is_serving: bool) -> ServingStatus {
+    if is_serving {
         ServingStatus::Serving
     } else {
         ServingStatus::NotServing
-    };
-    reporter.set_service_status(LIVENESS, status).await;
+    }
 }
 
 /// Keeps the reported health true until the daemon stops. Until now nothing was reported but that it does
@@ -51,7 +46,8 @@ pub(super) async fn follow(reporter: HealthReporter, readiness: Readiness, liven
     loop {
         let is_alive = liveness.is_alive();
         if reported_alive != Some(is_alive) {
-            report_liveness(&reporter, is_alive).await;
+            let status = status(is_alive);
+            reporter.set_service_status(LIVENESS, status).await;
             reported_alive = Some(is_alive);
         }
         let stopping = *stop.borrow();
@@ -96,7 +92,6 @@ async fn unwritable_changed(recording: &mut channel::Receiver<TrailState>) {
 #[cfg(test)]
 mod tests {
     use std::{
-        collections::BTreeMap,
         fs::{self, Permissions},
         os::unix::fs::PermissionsExt as _,
         path::{Path, PathBuf},
@@ -106,8 +101,6 @@ mod tests {
         },
     };
 
-    use admit_policy::Terms;
-    use prometheus_client::registry::Registry;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
     use tokio_rustls::rustls::{pki_types::UnixTime, time_provider::TimeProvider};
     use tokio_stream::StreamExt as _;
@@ -121,38 +114,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        audit::{LogConfig, Trail, metrics::TrailMetrics},
-        config::TlsConfig,
-        operations::stage,
-        readiness::Unready,
-        store::{Store, StoreConfig},
-        transport::Tls,
-    };
+    use crate::{config::TlsConfig, operations::stage, readiness::Unready, transport::Tls};
 
     #[tokio::test]
     async fn a_status_that_stays_is_reported_once() {
-        let config = StoreConfig {
-            policy_dir: PathBuf::from("nowhere"),
-            rescan_interval: Duration::from_secs(5),
-        };
-        let terms = Terms {
-            staleness_max: Duration::from_secs(30),
-            network_classes: BTreeMap::new(),
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let trail_config = LogConfig {
-            dir: folder.path().join("audit"),
-            segment_bytes: 1 << 20,
-            segment_age: Duration::from_secs(60),
-            retention: None,
-            free_space_min: 0,
-            patience: Duration::from_secs(2),
-            signing_key: None,
-        };
-        let metrics = TrailMetrics::register(&mut Registry::default());
-        let (trail, _trail_writer) = Trail::open(trail_config, metrics).unwrap();
-        let (store, _writer) = Store::open(config, terms, trail.names_key().clone()).unwrap();
+        let (watched, kept) = stage::watching(PathBuf::from("nowhere"));
         let reporter = HealthReporter::new();
         report(&reporter, false).await;
         let service = HealthService::from_health_reporter(reporter.clone());
@@ -171,15 +137,8 @@ mod tests {
             watches.push(watch);
         }
         // It looks once and ends.
-        let (_sender, stop) = channel::channel(true);
-        let liveness = Liveness::new(store.clone(), trail.clone(), Duration::from_secs(5));
-        let readiness = Readiness {
-            store,
-            trail,
-            only_tls: None,
-            stop,
-        };
-        follow(reporter, readiness, liveness).await;
+        kept.stop.send_replace(true);
+        follow(reporter, watched.readiness, watched.liveness).await;
         for mut watch in watches {
             let next = tokio::time::timeout(Duration::ZERO, watch.next()).await;
             assert!(next.is_err(), "{next:?}");

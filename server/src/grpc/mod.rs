@@ -25,12 +25,10 @@ use crate::{
     metrics::Metrics,
     permit::Keyring,
     readiness::Readiness,
+    store::FIRST_READING_MAX,
     supervision::Liveness,
     transport::{Listeners, Stop, accept, stopped, tls::Tls},
 };
-
-/// Longest time that the listeners wait for the first reading of the policy.
-const FIRST_READING_MAX: Duration = Duration::from_secs(2);
 
 /// Largest question about health or to server reflection, in bytes.
 const QUESTION_BYTES_MAX: usize = 4096;

@@ -26,6 +26,9 @@ use crate::audit::{basis::Basis, keys::NamesKey, names::Names};
 
 pub use writer::Writer;
 
+/// Longest time that listeners and the service manager wait for the first reading; a daemon without one
+/// denies, and is ready to.
+pub const FIRST_READING_MAX: Duration = Duration::from_secs(2);
 /// How far apart two readings are that have to be the same before a change is believed.
 pub const SETTLE: Duration = Duration::from_millis(100);
 

@@ -6,7 +6,7 @@
 use std::{
     fs, io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    complaints::Complaints,
     connection::{self, Connected, Scope, Service},
     listeners::{Listeners, Origin, UnixSocket},
     tls::{Secured, Tls},
@@ -56,8 +57,8 @@ pub struct Entrance<S> {
     local: Places,
     metrics: Metrics,
     stop: Stop,
-    /// When it was last said that connections cannot be taken.
-    complained: Arc<Mutex<Option<Instant>>>,
+    /// That connections cannot be taken.
+    complaints: Arc<Complaints>,
     /// Held by everything that has not ended; nothing is ever sent.
     _alive: mpsc::Sender<()>,
 }
@@ -101,7 +102,7 @@ pub async fn serve(
         local: Places::new(&limits),
         metrics,
         stop,
-        complained: Arc::default(),
+        complaints: Arc::new(Complaints::new(1, COMPLAINT_INTERVAL)),
         _alive: alive,
     };
     if let Some(listener) = listeners.tcp {
@@ -190,22 +191,12 @@ impl<S: Service> Entrance<S> {
             match accepted {
                 Ok(connection) => return Some(connection),
                 Err(error) => {
-                    self.complain(&error);
+                    if self.complaints.say(Instant::now()).is_some() {
+                        tracing::warn!("a connection could not be taken: {error}");
+                    }
                     tokio::time::sleep(BACK_OFF).await;
                 }
             }
-        }
-    }
-
-    /// Says that connections cannot be taken, unless that was said a moment ago.
-    fn complain(&self, error: &io::Error) {
-        let mut complained = self
-            .complained
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if complained.is_none_or(|at| at.elapsed() >= COMPLAINT_INTERVAL) {
-            tracing::warn!("a connection could not be taken: {error}");
-            *complained = Some(Instant::now());
         }
     }
 

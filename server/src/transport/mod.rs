@@ -4,6 +4,7 @@
 //! served on a connection (`crate::grpc`), and who may call what (`crate::caller`).
 
 pub mod accept;
+mod complaints;
 pub mod connection;
 pub mod listeners;
 pub mod tls;

@@ -7,7 +7,6 @@
 
 mod bounds;
 mod certificate;
-mod complaints;
 mod credential;
 mod fault;
 mod files;
@@ -33,9 +32,9 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
+use super::complaints::Complaints;
 use crate::{caller::HandshakeDefect, config::TlsConfig, metrics::Metrics};
 use certificate::seconds;
-use complaints::Complaints;
 use files::Files;
 use follow::{Bell, Follower};
 use handshake::Failure;
@@ -47,6 +46,11 @@ pub use bounds::{
 pub use credential::Credential;
 pub use fault::{FileFault, TlsError};
 pub use follow::TlsFollower;
+
+/// Most failed handshakes that are logged within [`COMPLAINTS_WINDOW`]: whoever can reach the port can make any
+/// number of them.
+const COMPLAINTS_MAX: u32 = 20;
+const COMPLAINTS_WINDOW: Duration = Duration::from_secs(1);
 
 /// TLS as it is now: swapped whole when the files change. Clones share it.
 #[derive(Clone)]
@@ -101,7 +105,7 @@ impl Tls {
             clock: Arc::clone(&clock),
             metrics: metrics.clone(),
             bell: Arc::clone(&bell),
-            complaints: Arc::default(),
+            complaints: Arc::new(Complaints::new(COMPLAINTS_MAX, COMPLAINTS_WINDOW)),
         };
         show_left(&metrics, tls.seconds_left());
         let follower = Follower::new(files, clock, metrics, sender).start(bell, woken)?;

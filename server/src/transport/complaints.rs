@@ -1,4 +1,4 @@
-//! How often failed handshakes are logged: whoever can reach the port can make any number of them.
+//! How often a failure is logged that can come any number of times.
 //!
 //! Deliberately absent: the count of all of them, which the metrics have.
 
@@ -7,14 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Most lines in one [`WINDOW`].
-const LINES_MAX: u32 = 20;
-/// The time that lines are counted in.
-const WINDOW: Duration = Duration::from_secs(1);
-
 /// Which failures are logged.
-#[derive(Debug, Default)]
-pub(super) struct Complaints(Mutex<Counted>);
+#[derive(Debug)]
+pub(super) struct Complaints {
+    lines_max: u32,
+    window: Duration,
+    counted: Mutex<Counted>,
+}
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -24,15 +23,24 @@ struct Counted {
 }
 
 impl Complaints {
+    /// At most `lines_max` of them in one `window`.
+    pub(super) fn new(lines_max: u32, window: Duration) -> Self {
+        Self {
+            lines_max,
+            window,
+            counted: Mutex::default(),
+        }
+    }
+
     /// Whether a failure at `now` is logged, and then how many before it were not.
     pub(super) fn say(&self, now: Instant) -> Option<u64> {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_over = |since: Instant| now.saturating_duration_since(since) >= WINDOW;
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = |since: Instant| now.saturating_duration_since(since) >= self.window;
         if counted.since.is_none_or(is_over) {
             counted.since = Some(now);
             counted.said = 0;
         }
-        if counted.said >= LINES_MAX {
+        if counted.said >= self.lines_max {
             counted.unsaid = counted.unsaid.saturating_add(1);
             return None;
         }
@@ -47,7 +55,9 @@ mod tests {
 
     #[test]
     fn a_flood_is_a_few_lines_and_a_number() {
-        let complaints = Complaints::default();
+        const LINES_MAX: u32 = 20;
+        const WINDOW: Duration = Duration::from_secs(1);
+        let complaints = Complaints::new(LINES_MAX, WINDOW);
         let start = Instant::now();
         for _ in 0..LINES_MAX {
             assert_eq!(complaints.say(start), Some(0));
