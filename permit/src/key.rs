@@ -6,7 +6,7 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, Header};
 use ring::{
     digest::{SHA256, digest},
     rand::SystemRandom,
@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     PERMIT_CHARS_MAX, PERMIT_TYPE,
     claims::{Claims, ClaimsFault, ClaimsShape},
-    provider,
 };
 
 /// Why there is no key, or no signature.
@@ -134,8 +133,10 @@ pub(crate) struct JwkShape {
 
 /// A key that signs permits.
 pub struct SigningKey {
-    private: EncodingKey,
+    private: Ed25519KeyPair,
     public: PublicKey,
+    /// What stands before the claims in every permit of this key, with the full stop.
+    before_claims: String,
 }
 
 impl fmt::Debug for SigningKey {
@@ -166,9 +167,16 @@ impl SigningKey {
             Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| KeyFault::NotPrivate)?;
         let bytes = <[u8; ED25519_PUBLIC_KEY_LEN]>::try_from(pair.public_key().as_ref())
             .map_err(|_| KeyFault::NotPrivate)?;
+        let public = PublicKey::new(bytes);
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some(PERMIT_TYPE.to_owned());
+        header.kid = Some(public.kid.clone());
+        // A header of texts has a JSON form.
+        let header = serde_json::to_vec(&header).unwrap_or_default();
         Ok(Self {
-            private: EncodingKey::from_ed_der(der),
-            public: PublicKey::new(bytes),
+            private: pair,
+            public,
+            before_claims: format!("{}.", URL_SAFE_NO_PAD.encode(header)),
         })
     }
 
@@ -191,14 +199,20 @@ impl SigningKey {
     /// [`KeyFault::Claims`] when a claim is out of its bounds: nothing is signed that would not be
     /// accepted; [`KeyFault::Signature`] when the signature cannot be made.
     pub fn sign(&self, claims: &Claims) -> Result<String, KeyFault> {
-        provider::install();
         claims.check()?;
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(PERMIT_TYPE.to_owned());
-        header.kid = Some(self.public.kid.clone());
-        encode(&header, &ClaimsShape::from(claims), &self.private)
-            .ok()
-            .filter(|permit| permit.len() <= PERMIT_CHARS_MAX)
-            .ok_or(KeyFault::Signature)
+        let shape = ClaimsShape::from(claims);
+        let payload = serde_json::to_vec(&shape).map_err(|_| KeyFault::Signature)?;
+        // The library would derive the key pair from its seed anew for each permit, which costs as much
+        // as the signature.
+        let mut permit = self.before_claims.clone();
+        URL_SAFE_NO_PAD.encode_string(payload, &mut permit);
+        let signature = self.private.sign(permit.as_bytes());
+        permit.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut permit);
+        if permit.len() <= PERMIT_CHARS_MAX {
+            Ok(permit)
+        } else {
+            Err(KeyFault::Signature)
+        }
     }
 }

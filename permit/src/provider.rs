@@ -1,4 +1,4 @@
-//! The cryptography of `jsonwebtoken`, done by ring: Ed25519, and nothing else.
+//! The cryptography of `jsonwebtoken`, done by ring: the verification of Ed25519, and nothing else.
 //!
 //! That library takes its cryptography from one place in the process. Its own choices would bring a
 //! second implementation of everything into the tree; ring is there already, for TLS. Where a process
@@ -6,15 +6,16 @@
 //! hand. Deliberately absent: every other algorithm; asking for one is an error.
 
 use jsonwebtoken::{
-    Algorithm, AlgorithmFamily, DecodingKey, EncodingKey,
-    crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
+    Algorithm, AlgorithmFamily, DecodingKey,
+    crypto::{CryptoProvider, JwtVerifier, KeyUtils},
     errors::{Error, ErrorKind},
-    signature::{Error as SignatureError, Signer, Verifier},
+    signature::{Error as SignatureError, Verifier},
 };
-use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
+use ring::signature::{ED25519, UnparsedPublicKey};
 
 static PROVIDER: CryptoProvider = CryptoProvider {
-    signer_factory: signer,
+    // Permits are signed in `crate::key`.
+    signer_factory: |_, _| Err(unsupported()),
     verifier_factory: verifier,
     // Thumbprints and JWKs are made in `crate::key`.
     key_utils: KeyUtils {
@@ -36,20 +37,6 @@ fn unsupported() -> Error {
     ErrorKind::UnsupportedAlgorithm.into()
 }
 
-struct RingSigner(Ed25519KeyPair);
-
-impl Signer<Vec<u8>> for RingSigner {
-    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureError> {
-        Ok(self.0.sign(message).as_ref().to_vec())
-    }
-}
-
-impl JwtSigner for RingSigner {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::EdDSA
-    }
-}
-
 struct RingVerifier(UnparsedPublicKey<Vec<u8>>);
 
 impl Verifier<Vec<u8>> for RingVerifier {
@@ -64,15 +51,6 @@ impl JwtVerifier for RingVerifier {
     fn algorithm(&self) -> Algorithm {
         Algorithm::EdDSA
     }
-}
-
-fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
-    if *algorithm != Algorithm::EdDSA || key.family() != AlgorithmFamily::Ed {
-        return Err(unsupported());
-    }
-    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.as_bytes())
-        .map_err(|_| Error::from(ErrorKind::InvalidEddsaKey))?;
-    Ok(Box::new(RingSigner(pair)))
 }
 
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {

@@ -41,8 +41,19 @@ fn nibble(digit: u8) -> Option<u8> {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // One write: every record and every answer shows several digests.
+        let mut text = [0_u8; 64];
+        for (digits, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            digits.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+        }
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
+}
+
+/// The hexadecimal digit of `nibble`, which is below 16.
+fn digit(nibble: u8) -> u8 {
+    let first = if nibble < 10 { b'0' } else { b'a' - 10 };
+    first.saturating_add(nibble)
 }
 
 impl fmt::Debug for Digest {
