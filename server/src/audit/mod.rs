@@ -28,10 +28,10 @@
 //! checkpoints are not.
 //!
 //! Limits: a line has at most 64 KiB; a batch at most [`writer::BATCH_MAX`] entries; at most
-//! [`queue::QUEUE_MAX`] entries wait.
+//! [`inbox::WAITING_MAX`] entries wait.
 //!
 //! In reading order: [`record`], [`chain`], [`segment`], [`damage`], [`verify`]; [`private`], [`keys`], [`names`], [`closed`],
-//! [`basis`]; [`current`], [`log`], [`recovery`], [`queue`], [`writer`],
+//! [`basis`]; [`current`], [`log`], [`recovery`], [`queue`], [`inbox`], [`writer`],
 //! [`trail`], [`refusals`]; [`replay`]. Deliberately absent: spans. They are a
 //! projection of this log, made by `crate::export`.
 
@@ -40,6 +40,7 @@ pub mod chain;
 pub mod closed;
 pub mod current;
 pub mod damage;
+pub mod inbox;
 pub mod keys;
 pub mod log;
 pub mod metrics;

@@ -1,23 +1,13 @@
-//! What the trail and its one writer share: the queue between them, and what each tells the other.
+//! What the trail and its one writer tell each other.
+//!
+//! Deliberately absent: the entries between them ([`super::inbox`]).
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
-
-use super::{
-    basis::Basis,
-    current::describe,
-    log::{Draft, Receipt},
-    metrics::TrailMetrics,
-    record::Cause,
-    verify::Head,
-};
-
-/// Most entries that wait for the writer.
-pub const QUEUE_MAX: usize = 8192;
+use super::{current::describe, inbox::Inbox, metrics::TrailMetrics, record::Cause, verify::Head};
 
 /// Nothing was recorded, so nothing may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,16 +23,11 @@ pub struct TrailState {
     pub head: Head,
 }
 
-/// One entry on its way to the log.
-pub(super) struct Job {
-    pub(super) draft: Draft,
-    pub(super) basis: Option<Arc<Basis>>,
-    pub(super) reply: oneshot::Sender<Result<Receipt, Refused>>,
-}
-
 /// What the trail and its writer share.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// What waits for the writer.
+    pub(super) inbox: Inbox,
     /// When the batch that is being written was begun.
     busy_since: Mutex<Option<Instant>>,
     /// Requests that were refused since the last gap entry, and the latest cause.
@@ -57,6 +42,7 @@ impl Shared {
     /// Nothing refused, nothing exported.
     pub(super) fn new(metrics: TrailMetrics, patience: Duration) -> Self {
         Self {
+            inbox: Inbox::default(),
             busy_since: Mutex::new(None),
             refused: Mutex::new(None),
             exported: Mutex::new(None),

@@ -9,15 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, oneshot, watch as channel};
+use tokio::sync::{oneshot, watch as channel};
 
 use super::{
     LogConfig,
     basis::Basis,
+    inbox::{Closed, Job, Ring},
     keys::NamesKey,
     log::{Draft, Log, Receipt},
     metrics::TrailMetrics,
-    queue::{Job, QUEUE_MAX, Refused, Shared, TrailState},
+    queue::{Refused, Shared, TrailState},
     record::{Cause, Entry},
     recovery::OpenError,
     writer::TrailWriter,
@@ -45,7 +46,6 @@ impl Drop for Waiting<'_> {
 /// The audit trail, as those have it who record.
 #[derive(Clone, Debug)]
 pub struct Trail {
-    jobs: mpsc::Sender<Job>,
     state: channel::Receiver<TrailState>,
     shared: Arc<Shared>,
     names_key: NamesKey,
@@ -72,17 +72,14 @@ impl Trail {
         let log = Log::open(config)?;
         let names_key = log.names_key().clone();
         let shared = Arc::new(Shared::new(metrics, patience));
-        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let (publish, state) = channel::channel(TrailState {
             unwritable: None,
             head: log.head().clone(),
         });
         shared.metrics.writable.set(1);
         let stream_id: Arc<str> = log.stream_id().into();
-        let writer =
-            TrailWriter::start(log, queue, publish, Arc::clone(&shared)).map_err(directory)?;
+        let writer = TrailWriter::start(log, publish, Arc::clone(&shared)).map_err(directory)?;
         let trail = Self {
-            jobs,
             state,
             shared,
             names_key,
@@ -127,7 +124,7 @@ impl Trail {
     pub fn unwritable(&self) -> Option<Cause> {
         if self.shared.is_stalled() {
             Some(Cause::Stalled)
-        } else if self.jobs.is_closed() {
+        } else if self.shared.inbox.is_writer_gone() {
             // The writer is gone.
             Some(Cause::WriteFailed)
         } else {
@@ -138,15 +135,14 @@ impl Trail {
     /// How long the writer has been with the disk; zero while it is not, `None` once it is gone.
     #[must_use]
     pub fn busy_for(&self) -> Option<Duration> {
-        let is_there = !self.jobs.is_closed();
+        let is_there = !self.shared.inbox.is_writer_gone();
         is_there.then(|| self.shared.busy_for())
     }
 
     /// How many entries wait for the writer.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        let free = self.jobs.capacity();
-        self.jobs.max_capacity().saturating_sub(free)
+        self.shared.inbox.waiting()
     }
 
     /// A receiver has every entry up to `seq`.
@@ -200,12 +196,17 @@ impl Trail {
             basis,
             reply,
         };
-        self.jobs.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Refused(Cause::QueueFull),
-            mpsc::error::TrySendError::Closed(_) => Refused(Cause::WriteFailed),
+        let inbox = &self.shared.inbox;
+        let is_first = inbox.push(job).map_err(|closed| match closed {
+            Closed::Full => Refused(Cause::QueueFull),
+            Closed::Gone => Refused(Cause::WriteFailed),
         })?;
+        if is_first {
+            let _ring = Ring(inbox);
+            tokio::task::yield_now().await;
+        }
         match tokio::time::timeout(self.shared.patience, replied).await {
-            Ok(Ok(recorded)) => recorded,
+            Ok(Ok(reply)) => reply.own,
             // The writer is gone.
             Ok(Err(_)) => Err(Refused(Cause::WriteFailed)),
             Err(_) => Err(Refused(Cause::Stalled)),

@@ -7,21 +7,19 @@
 use std::{
     collections::HashSet,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use admit_policy::Digest;
-use tokio::sync::{mpsc, watch as channel};
+use tokio::sync::watch as channel;
 
 use super::{
     current::{Unwritable, describe, unwritable},
+    inbox::{self, Job},
     log::{Draft, Log, Receipt},
-    queue::{Job, Refused, Shared, TrailState},
+    queue::{Refused, Shared, TrailState},
     record::{Cause, Entry, Gap},
 };
 use crate::clock;
@@ -49,36 +47,30 @@ pub(crate) fn wait_for_end(thread: &thread::JoinHandle<()>, patience: Duration) 
 /// Keeps the writer's thread; dropping it waits until what was accepted is written.
 #[derive(Debug)]
 pub struct TrailWriter {
-    stop: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl TrailWriter {
-    /// Starts the writer of `log`, which is told of entries by `queue` and tells of them by `publish`.
+    /// Starts the writer of `log`, which takes entries from the inbox of `shared` and tells of them by
+    /// `publish`.
     pub(super) fn start(
         log: Log,
-        queue: mpsc::Receiver<Job>,
         publish: channel::Sender<TrailState>,
         shared: Arc<Shared>,
     ) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
         let writing = Writing {
             log,
-            queue,
             publish,
-            shared,
-            stop: Arc::clone(&stop),
+            shared: Arc::clone(&shared),
             kept: HashSet::new(),
             retired: Instant::now(),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()?;
         let thread = thread::Builder::new()
             .name("audit-writer".into())
-            .spawn(move || writing.run(&runtime))?;
+            .spawn(move || writing.run())?;
         Ok(Self {
-            stop,
+            shared,
             thread: Some(thread),
         })
     }
@@ -86,7 +78,7 @@ impl TrailWriter {
 
 impl Drop for TrailWriter {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.shared.inbox.stop();
         if let Some(thread) = self.thread.take() {
             // A writer that hangs in the disk must not hang the end of the process.
             wait_for_end(&thread, STOP_PATIENCE);
@@ -103,30 +95,28 @@ fn report(error: &Unwritable) {
 /// The writer's own state.
 struct Writing {
     log: Log,
-    queue: mpsc::Receiver<Job>,
     publish: channel::Sender<TrailState>,
     shared: Arc<Shared>,
-    stop: Arc<AtomicBool>,
     /// The bases that this process has kept; any other one is looked into when it is first used.
     kept: HashSet<Digest>,
     /// When retention was looked after last.
     retired: Instant,
 }
 
+impl Drop for Writing {
+    fn drop(&mut self) {
+        // However the thread ends: nobody waits for what nobody will write.
+        self.shared.inbox.close();
+    }
+}
+
 impl Writing {
-    fn run(mut self, runtime: &tokio::runtime::Runtime) {
+    fn run(mut self) {
         let mut batch = Vec::new();
         loop {
-            let is_stopping = self.stop.load(Ordering::Relaxed);
-            let wait = if is_stopping {
-                Duration::ZERO
-            } else {
-                RETRY_INTERVAL
-            };
-            let received = runtime.block_on(async {
-                tokio::time::timeout(wait, self.queue.recv_many(&mut batch, BATCH_MAX)).await
-            });
-            let is_over = matches!(received, Ok(0)) || (is_stopping && received.is_err());
+            let inbox = &self.shared.inbox;
+            let is_stopping = inbox.take(&mut batch, BATCH_MAX, RETRY_INTERVAL);
+            let is_over = is_stopping && batch.is_empty();
             self.write(&mut batch);
             if is_over {
                 return;
@@ -162,19 +152,17 @@ impl Writing {
                 self.publish_state(None);
                 // The gap entry, if there is one, comes first and has nobody to tell.
                 let own = receipts.into_iter().skip(usize::from(has_gap));
-                for (job, receipt) in batch.drain(..).zip(own) {
-                    // Who has gone away in the meantime is not answered.
-                    let _ = job.reply.send(Ok(receipt));
-                }
+                let replies = batch.drain(..).map(|job| job.reply).zip(own.map(Ok));
+                inbox::answer(replies.collect());
             }
             Err(error) => {
                 if was != Some(error.cause) {
                     report(&error);
                 }
                 self.publish_state(Some(error.cause));
-                for job in batch.drain(..) {
-                    let _ = job.reply.send(Err(Refused(error.cause)));
-                }
+                let refused = Err(Refused(error.cause));
+                let replies = batch.drain(..).map(|job| (job.reply, refused.clone()));
+                inbox::answer(replies.collect());
             }
         }
     }
