@@ -3,7 +3,7 @@
 //! Every label is a word of a closed set. Deliberately absent: any label that a caller could choose; what
 //! the audit trail counts (`crate::audit::metrics`).
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::AtomicU64, time::Duration};
 
 use admit_client::failure::code_name;
 use admit_policy::{Decision, EvidenceVerdict, Verdict};
@@ -39,9 +39,13 @@ type Counters<const LABELS: usize> = Family<[Word; LABELS], Counter>;
 #[derive(Clone, Debug)]
 pub struct Metrics {
     decisions: Counters<2>,
+    /// Launches that were allowed: the row of `decisions` that nothing is looked up for.
+    allowed: Counter,
     evidence: Counters<2>,
     answers: Counters<2>,
     answer_seconds: Family<[Word; 1], Histogram>,
+    /// The rows of the two for calls of each RPC that went well.
+    went_well: BTreeMap<Rpc, (Counter, Histogram)>,
     refused: Counters<2>,
     overloaded: Counters<1>,
     handshakes_failed: Counters<1>,
@@ -77,7 +81,7 @@ impl Metrics {
     #[expect(clippy::too_many_lines, reason = "a table: one row for each metric")]
     pub fn register(registry: &mut Registry) -> Self {
         let registry = registry.sub_registry_with_prefix("admit");
-        let metrics = Self {
+        let mut metrics = Self {
             decisions: registered(
                 registry,
                 "decisions",
@@ -96,6 +100,8 @@ impl Metrics {
                 "Ended calls, by RPC and gRPC code",
                 Family::default(),
             ),
+            allowed: Counter::default(),
+            went_well: BTreeMap::new(),
             answer_seconds: registered_seconds(
                 registry,
                 "answer",
@@ -205,7 +211,7 @@ impl Metrics {
     }
 
     /// A counter that nobody has counted yet is there all the same, so that the first event is an increase.
-    fn start_at_zero(&self) {
+    fn start_at_zero(&mut self) {
         for via in Via::ALL {
             drop(self.connections.get_or_create(&[("via", via.as_str())]));
             for cause in RefusalCause::ALL {
@@ -221,34 +227,33 @@ impl Metrics {
                     .get_or_create(&[("defect", defect.as_str())]),
             );
         }
-        drop(
-            self.decisions
-                .get_or_create(&[("verdict", "allow"), ("primary", NO_CODE)]),
-        );
+        self.allowed = self
+            .decisions
+            .get_or_create_owned(&[("verdict", "allow"), ("primary", NO_CODE)]);
         drop(
             self.evidence
                 .get_or_create(&[("verdict", "accepted"), ("primary", NO_CODE)]),
         );
         for rpc in Rpc::ALL {
-            let code = ("code", code_name(Code::Ok));
-            drop(self.answers.get_or_create(&[("rpc", rpc.as_str()), code]));
-            drop(self.answer_seconds.get_or_create(&[("rpc", rpc.as_str())]));
+            let (word, code) = (("rpc", rpc.as_str()), ("code", code_name(Code::Ok)));
+            let answers = self.answers.get_or_create_owned(&[word, code]);
+            let seconds = self.answer_seconds.get_or_create_owned(&[word]);
+            self.went_well.insert(rpc, (answers, seconds));
         }
     }
 
     /// One launch was answered.
     pub fn decided(&self, decision: &Decision) {
-        let words = match &decision.verdict {
-            Verdict::Allow => ("allow", NO_CODE),
+        match &decision.verdict {
+            Verdict::Allow => {
+                self.allowed.inc();
+            }
             Verdict::Deny(reasons) => {
                 let primary = reasons.first().map(|reason| reason.code.as_str());
-                ("deny", primary.unwrap_or(NO_CODE))
+                let primary = ("primary", primary.unwrap_or(NO_CODE));
+                count(&self.decisions, [("verdict", "deny"), primary]);
             }
-        };
-        count(
-            &self.decisions,
-            [("verdict", words.0), ("primary", words.1)],
-        );
+        }
     }
 
     /// The evidence of one run was judged.
@@ -265,11 +270,15 @@ impl Metrics {
 
     /// One call ended.
     pub fn answered(&self, rpc: Rpc, code: Code, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64();
+        if let (Code::Ok, Some((answers, latencies))) = (code, self.went_well.get(&rpc)) {
+            answers.inc();
+            latencies.observe(seconds);
+            return;
+        }
         let rpc = ("rpc", rpc.as_str());
         count(&self.answers, [rpc, ("code", code_name(code))]);
-        self.answer_seconds
-            .get_or_create(&[rpc])
-            .observe(elapsed.as_secs_f64());
+        self.answer_seconds.get_or_create(&[rpc]).observe(seconds);
     }
 
     /// One call was refused because of who made it.

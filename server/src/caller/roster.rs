@@ -105,18 +105,22 @@ impl Roster {
     ///
     /// When it is none, or several.
     pub fn identify(&self, peer: &Peer) -> Result<Arc<Caller>, RefusalCause> {
-        let found: BTreeSet<usize> = match peer {
-            Peer::Plaintext => self.plaintext.into_iter().collect(),
-            Peer::Unix { uid } => self.uids.get(uid).copied().into_iter().collect(),
-            Peer::Certificate { names } => names
-                .iter()
-                .filter_map(|name| self.certificate_names.get(name).copied())
-                .collect(),
+        let found = match peer {
+            Peer::Plaintext => self.plaintext,
+            Peer::Unix { uid } => self.uids.get(uid).copied(),
+            Peer::Certificate { names } => {
+                let mut found = names
+                    .iter()
+                    .filter_map(|name| self.certificate_names.get(name).copied());
+                let first = found.next();
+                // One caller may have several names in one certificate.
+                if found.any(|other| first != Some(other)) {
+                    return Err(RefusalCause::AmbiguousCaller);
+                }
+                first
+            }
         };
-        if found.len() > 1 {
-            return Err(RefusalCause::AmbiguousCaller);
-        }
-        let named = found.first().and_then(|at| self.callers.get(*at));
+        let named = found.and_then(|at| self.callers.get(at));
         let local = match peer {
             Peer::Plaintext | Peer::Unix { .. } => self.local.as_ref(),
             Peer::Certificate { .. } => None,

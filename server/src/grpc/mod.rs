@@ -106,13 +106,12 @@ pub async fn serve(
         AdmissionServiceServer::new(admission).max_decoding_message_size(REQUEST_BYTES_MAX);
     let policy = policy::PolicyView::new(store, keyring, metrics.clone(), stop.clone());
     let policy = PolicyServiceServer::new(policy).max_decoding_message_size(REQUEST_BYTES_MAX);
-    let routes = Routes::new(admission)
-        .add_service(policy)
+    let routes = Routes::new(policy)
         .add_service(health_service)
         .add_service(reflection);
     let refusals = Refusals::default();
     let guard = Guard::new(roster, refusals.clone(), metrics.clone());
-    let screen = Screen::new(routes, guard, &limits);
+    let screen = Screen::new(admission, routes, guard, &limits);
     let recording = tokio::spawn(
         refusals
             .clone()

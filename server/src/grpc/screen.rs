@@ -10,6 +10,7 @@ use std::{
 };
 
 use admit_policy::facts::Lane;
+use admit_proto::v1::admission_service_server::AdmissionServiceServer;
 use tokio::sync::watch as channel;
 use tonic::{
     Code, Status,
@@ -19,7 +20,7 @@ use tonic::{
 };
 use tower::ServiceExt as _;
 
-use super::failure;
+use super::{admission::Admission, failure};
 use crate::{
     audit::{RefusalKey, Refusals},
     caller::{Caller, Peer, RefusalCause, Roster, Rpc},
@@ -63,6 +64,8 @@ pub(super) type CallPlace = Place<Arc<str>>;
 /// Who may call, and how many at one time.
 #[derive(Clone)]
 pub(super) struct Screen {
+    admission: AdmissionServiceServer<Admission>,
+    /// Everything else.
     routes: Routes,
     guard: Guard,
     calls: Quota<Arc<str>>,
@@ -75,7 +78,7 @@ pub(super) struct Screen {
 pub(super) struct Guard {
     roster: channel::Receiver<Arc<Roster>>,
     refusals: Refusals,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 }
 
 /// Whoever made a call, handed to the service with it.
@@ -98,7 +101,7 @@ impl Guard {
         Self {
             roster,
             refusals,
-            metrics,
+            metrics: Arc::new(metrics),
         }
     }
 
@@ -199,8 +202,14 @@ impl Asker {
 }
 
 impl Screen {
-    pub(super) fn new(routes: Routes, guard: Guard, limits: &Limits) -> Self {
+    pub(super) fn new(
+        admission: AdmissionServiceServer<Admission>,
+        routes: Routes,
+        guard: Guard,
+        limits: &Limits,
+    ) -> Self {
         Self {
+            admission,
             routes: routes.prepare(),
             guard,
             calls: Quota::new(limits.in_flight, limits.in_flight_per_caller),
@@ -213,6 +222,19 @@ impl Screen {
         match self.routes.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
+        }
+    }
+
+    /// The answer to a call of the contract. What has been told apart already is not routed again.
+    async fn answer_to(&self, rpc: Rpc, request: Request<Body>) -> Response<Body> {
+        match rpc {
+            Rpc::Admit | Rpc::CheckEvidence => {
+                match self.admission.clone().oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+            Rpc::GetPolicy | Rpc::WatchPolicy | Rpc::GetPermitKeys => self.answer(request).await,
         }
     }
 
@@ -246,7 +268,7 @@ impl Screen {
             watch,
         });
         let patience = own.map_or(self.request_time, |own| own.min(self.request_time));
-        match tokio::time::timeout(patience, self.answer(request)).await {
+        match tokio::time::timeout(patience, self.answer_to(rpc, request)).await {
             // Whoever does not take its answers has no more of them at a time than others.
             Ok(mut response) => {
                 if is_watch {

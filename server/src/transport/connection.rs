@@ -8,7 +8,7 @@ use std::{
     future::Future,
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -19,7 +19,7 @@ use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{OwnedSemaphorePermit, Semaphore, watch as channel},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch as channel},
     time::{Instant, sleep_until},
 };
 use tonic::{
@@ -72,7 +72,9 @@ pub struct Connected {
     /// Whether the peer's certificate has ceased to hold.
     credential_ended: AtomicBool,
     health_calls: Arc<Semaphore>,
-    calls: channel::Sender<Calls>,
+    calls: Mutex<Calls>,
+    /// Rung when a call ends while the connection closes.
+    ended: Notify,
     closing: channel::Sender<bool>,
 }
 
@@ -95,6 +97,8 @@ struct Calls {
     timed: BTreeMap<u64, Instant>,
     /// How many there have been.
     count: u64,
+    /// How many have ended, or are not waited for any more.
+    ended: u64,
     /// When the last one ended, or the connection began.
     since: Instant,
 }
@@ -125,6 +129,7 @@ impl Connected {
             awaited: 0,
             timed: BTreeMap::new(),
             count: 0,
+            ended: 0,
             since: Instant::now(),
         };
         Self {
@@ -132,7 +137,8 @@ impl Connected {
             scope,
             credential_ended: AtomicBool::new(false),
             health_calls: Arc::new(Semaphore::new(HEALTH_CALLS_MAX)),
-            calls: channel::Sender::new(calls),
+            calls: Mutex::new(calls),
+            ended: Notify::new(),
             closing: channel::Sender::new(false),
         }
     }
@@ -155,16 +161,19 @@ impl Connected {
         let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts a call for as long as the result lives.
     fn call(self: &Arc<Self>) -> OpenCall {
-        let mut number = 0;
-        self.calls.send_modify(|calls| {
-            calls.open = calls.open.saturating_add(1);
-            calls.count = calls.count.saturating_add(1);
-            number = calls.count;
-            calls.awaited = calls.awaited.saturating_add(1);
-            calls.timed.insert(number, Instant::now());
-        });
+        let mut calls = self.calls();
+        calls.open = calls.open.saturating_add(1);
+        calls.count = calls.count.saturating_add(1);
+        let number = calls.count;
+        calls.awaited = calls.awaited.saturating_add(1);
+        calls.timed.insert(number, Instant::now());
+        drop(calls);
         OpenCall {
             connection: Arc::clone(self),
             number,
@@ -172,16 +181,24 @@ impl Connected {
         }
     }
 
+    /// Tells whoever waits for the end of the last call, once the connection closes.
+    fn tell_of_end(&self) {
+        if *self.closing.borrow() {
+            self.ended.notify_one();
+        }
+    }
+
     /// Ends when there has been no call that is waited for throughout [`FLUSH_MAX`].
     async fn quiet(&self) {
-        let mut follow = self.calls.subscribe();
         loop {
-            // Errors cannot be: the sender is this connection's own.
-            let _ = follow.wait_for(|calls| calls.awaited == 0).await;
-            if tokio::time::timeout(FLUSH_MAX, follow.changed())
-                .await
-                .is_err()
-            {
+            let before = self.calls().ended;
+            if self.calls().awaited > 0 {
+                self.ended.notified().await;
+                continue;
+            }
+            tokio::time::sleep(FLUSH_MAX).await;
+            let calls = self.calls();
+            if calls.awaited == 0 && calls.ended == before {
                 return;
             }
         }
@@ -190,19 +207,17 @@ impl Connected {
     /// Ends when the connection has been without a call for too long, or with one whose answer nobody
     /// takes.
     async fn spent(&self, limits: &Limits) {
-        let mut follow = self.calls.subscribe();
+        // Nothing that happens from now on can spend the connection earlier than this, so no call has to
+        // say that it begins or ends.
+        let soonest = limits.idle.min(limits.request_time.saturating_mul(2));
         loop {
-            let kept_until = follow.borrow_and_update().kept_until(limits);
-            let is_spent = async {
-                match kept_until {
-                    Some(until) => sleep_until(until).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = is_spent => return,
-                changed = follow.changed() => if changed.is_err() { return },
+            let now = Instant::now();
+            let kept_until = self.calls().kept_until(limits);
+            if kept_until.is_some_and(|until| until <= now) {
+                return;
             }
+            let look_again = now + soonest;
+            sleep_until(kept_until.map_or(look_again, |until| until.min(look_again))).await;
         }
     }
 }
@@ -219,21 +234,25 @@ impl OpenCall {
         let was_awaited = self.is_awaited;
         self.is_awaited = was_awaited && lasting == Lasting::UntilClosing;
         let is_given_up = was_awaited && !self.is_awaited;
-        self.connection.calls.send_modify(|calls| {
-            calls.timed.remove(&self.number);
-            calls.awaited = calls.awaited.saturating_sub(usize::from(is_given_up));
-        });
+        let mut calls = self.connection.calls();
+        calls.timed.remove(&self.number);
+        calls.awaited = calls.awaited.saturating_sub(usize::from(is_given_up));
+        calls.ended = calls.ended.saturating_add(u64::from(is_given_up));
+        drop(calls);
+        self.connection.tell_of_end();
     }
 }
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
-        self.connection.calls.send_modify(|calls| {
-            calls.timed.remove(&self.number);
-            calls.awaited = calls.awaited.saturating_sub(usize::from(self.is_awaited));
-            calls.open = calls.open.saturating_sub(1);
-            calls.since = Instant::now();
-        });
+        let mut calls = self.connection.calls();
+        calls.timed.remove(&self.number);
+        calls.awaited = calls.awaited.saturating_sub(usize::from(self.is_awaited));
+        calls.ended = calls.ended.saturating_add(1);
+        calls.open = calls.open.saturating_sub(1);
+        calls.since = Instant::now();
+        drop(calls);
+        self.connection.tell_of_end();
     }
 }
 
