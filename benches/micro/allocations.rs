@@ -1,0 +1,3 @@
+//! A guard: how often a decision may ask for memory.
+
+mod subject;
