@@ -5,7 +5,7 @@
 //! null `default` all end in the silent default. This module reproduces that, and names what Case
 //! would not even notice.
 
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, vec::Vec};
 
 use crate::{
     json::{self, JsonError, Node, Value},
@@ -109,7 +109,7 @@ impl CaseConfig {
         }
         let text = core::str::from_utf8(bytes).map_err(|_| ConfigFault::NotUtf8)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let root = json::parse(text).map_err(|error| match error {
+        let root = json::parse_borrowed(text).map_err(|error| match error {
             JsonError::Malformed { .. } | JsonError::TooDeep { .. } => ConfigFault::NotJson,
             JsonError::DuplicateKey { .. } => ConfigFault::DuplicateKey,
         })?;
@@ -183,7 +183,7 @@ impl CaseConfig {
 }
 
 impl Entry {
-    fn of(node: Option<&Node>) -> Self {
+    fn of(node: Option<&Node<Cow<'_, str>>>) -> Self {
         match node {
             None => Self::Absent,
             Some(node) if node.value == Value::Null => Self::Absent,
@@ -200,7 +200,7 @@ impl Entry {
     }
 }
 
-fn pair_of(entry: &Node) -> Option<Pair> {
+fn pair_of(entry: &Node<Cow<'_, str>>) -> Option<Pair> {
     Some(Pair {
         provider: entry.get("provider")?.as_str()?.into(),
         model: entry.get("model")?.as_str()?.into(),

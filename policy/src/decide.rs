@@ -44,12 +44,7 @@ pub struct Decision {
 #[must_use]
 pub fn decide(standing: &Standing<'_>, facts: &Facts, now: Timestamp) -> Decision {
     let reasons = gate::launch_reasons(&LaunchView {
-        pair: PairView {
-            standing,
-            provider: &facts.provider,
-            model: &facts.model,
-            now,
-        },
+        pair: PairView::of(standing, &facts.provider, &facts.model, now),
         facts,
     });
     // INVARIANT: the one place where ALLOW is made, and only from "no gate objected".
@@ -73,12 +68,7 @@ pub fn pair_objections(
     model: &str,
     now: Timestamp,
 ) -> Vec<Reason> {
-    gate::pair_reasons(&PairView {
-        standing,
-        provider,
-        model,
-        now,
-    })
+    gate::pair_reasons(&PairView::of(standing, provider, model, now))
 }
 
 fn admission_status(lane: Lane, verdict: &Verdict) -> AdmissionStatus {

@@ -2,7 +2,7 @@
 //!
 //! A search of the raw text alone would miss what an escape such as `\u0073` hides.
 
-use alloc::{borrow::ToOwned as _, string::String};
+use alloc::{borrow::Cow, string::String};
 
 /// How often escapes are resolved: JSON in a text of JSON in a text of JSON.
 const LEVELS_MAX: usize = 3;
@@ -10,7 +10,7 @@ const LEVELS_MAX: usize = 3;
 /// Whether `wanted` holds for `text` as written or with its escapes resolved.
 #[must_use]
 pub fn any_reading(text: &str, wanted: impl Fn(&str) -> bool) -> bool {
-    let mut reading = text.to_owned();
+    let mut reading = Cow::Borrowed(text);
     for _ in 0..LEVELS_MAX {
         if wanted(&reading) {
             return true;
@@ -18,7 +18,7 @@ pub fn any_reading(text: &str, wanted: impl Fn(&str) -> bool) -> bool {
         if !reading.contains('\\') {
             return false;
         }
-        reading = unescaped(&reading);
+        reading = Cow::Owned(unescaped(&reading));
     }
     wanted(&reading)
 }
@@ -26,38 +26,34 @@ pub fn any_reading(text: &str, wanted: impl Fn(&str) -> bool) -> bool {
 /// `text` with every escape of JSON resolved, whether or not `text` is JSON.
 fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    let mut rest = text.chars();
-    while let Some(character) = rest.next() {
-        if character != '\\' {
-            plain.push(character);
-            continue;
-        }
-        match rest.next() {
-            Some('u') => {
-                let digits: String = rest.clone().take(4).collect();
-                let code = u32::from_str_radix(&digits, 16).ok();
-                match code.and_then(char::from_u32) {
-                    Some(escaped) if digits.len() == 4 => {
-                        plain.push(escaped);
-                        rest = skip(rest, 4);
-                    }
-                    Some(_) | None => plain.push('u'),
+    let mut rest = text;
+    while let Some((before, escape)) = rest.split_once('\\') {
+        plain.push_str(before);
+        let mut after = escape.chars();
+        match after.next() {
+            Some('u') => match hexadecimal(after.as_str()) {
+                Some((escaped, behind)) => {
+                    plain.push(escaped);
+                    after = behind.chars();
                 }
-            }
+                None => plain.push('u'),
+            },
             Some('n' | 'r') => plain.push('\n'),
             Some('t') => plain.push('\t'),
             Some(escaped) => plain.push(escaped),
             None => {}
         }
+        rest = after.as_str();
     }
+    plain.push_str(rest);
     plain
 }
 
-fn skip(mut characters: core::str::Chars<'_>, count: usize) -> core::str::Chars<'_> {
-    for _ in 0..count {
-        characters.next();
-    }
-    characters
+/// The character whose code is the first four digits of `text`, and what stands behind them.
+fn hexadecimal(text: &str) -> Option<(char, &str)> {
+    let (digits, behind) = text.split_at_checked(4)?;
+    let code = u32::from_str_radix(digits, 16).ok()?;
+    Some((char::from_u32(code)?, behind))
 }
 
 #[cfg(test)]

@@ -1,55 +1,60 @@
 //! Strict JSON with the place of every value, where a repeated key is an error.
 //!
-//! The syntax is judged by `serde_json`; the places come from the raw slices that it hands out.
+//! The syntax is judged by `serde_json`, as is every escape; the places come from one walk through what
+//! it found to be JSON.
 //! Deliberately absent: any repair. What is not strict JSON is an error with a place.
 
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
-use core::{fmt, ops::Range};
+use alloc::{borrow::Cow, collections::BTreeSet, format, string::String, vec::Vec};
+use core::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 
 /// Deepest nesting of arrays and objects.
 pub const DEPTH_MAX: usize = 32;
 
-/// A value and its place in bytes.
+/// Keys of an object that are compared one by one; further ones are searched, so that the time of
+/// reading an object grows little faster than its length.
+const KEYS_COMPARED: usize = 16;
+
+/// A value and its place in bytes. `T` holds its texts: owned, or borrowed from the text where that has
+/// no escape.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
+pub struct Node<T = String> {
     /// Where the value stands.
     pub span: Range<usize>,
     /// The value.
-    pub value: Value,
+    pub value: Value<T>,
 }
 
 /// A JSON value. Numbers keep their text: nothing here computes with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum Value<T = String> {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
     /// A number, as written.
-    Number(String),
+    Number(T),
     /// A string, unescaped.
-    String(String),
+    String(T),
     /// An array.
-    Array(Vec<Node>),
+    Array(Vec<Node<T>>),
     /// An object, in the order of the text, each key once.
-    Object(Vec<Member>),
+    Object(Vec<Member<T>>),
 }
 
 /// A member of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub struct Member<T = String> {
     /// The key, unescaped.
-    pub key: String,
+    pub key: T,
     /// Where the key stands.
     pub key_span: Range<usize>,
     /// The value.
-    pub value: Node,
+    pub value: Node<T>,
 }
 
-impl Node {
+impl<T: AsRef<str>> Node<T> {
     /// The value of `key`, if this is an object that has it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Self> {
@@ -58,7 +63,7 @@ impl Node {
         };
         members
             .iter()
-            .find(|member| member.key == key)
+            .find(|member| member.key.as_ref() == key)
             .map(|member| &member.value)
     }
 
@@ -66,7 +71,7 @@ impl Node {
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {
-            Value::String(text) => Some(text),
+            Value::String(text) => Some(text.as_ref()),
             Value::Null
             | Value::Bool(_)
             | Value::Number(_)
@@ -81,8 +86,8 @@ impl Node {
         match &self.value {
             Value::Null => false,
             Value::Bool(value) => *value,
-            Value::Number(text) => !is_zero(text),
-            Value::String(text) => !text.is_empty(),
+            Value::Number(text) => !is_zero(text.as_ref()),
+            Value::String(text) => !text.as_ref().is_empty(),
             Value::Array(_) | Value::Object(_) => true,
         }
     }
@@ -136,135 +141,150 @@ impl JsonError {
 ///
 /// When `text` is not strict JSON, repeats a key or is nested too deeply.
 pub fn parse(text: &str) -> Result<Node, JsonError> {
-    let root: &RawValue = serde_json::from_str(text).map_err(|error| malformed(text, 0, &error))?;
-    Reader { text }.node(root, 0)
+    parse_into(text)
 }
 
+/// Parses `text`, and borrows from it what has no escape.
+///
+/// # Errors
+///
+/// Those of [`parse`].
+pub fn parse_borrowed(text: &str) -> Result<Node<Cow<'_, str>>, JsonError> {
+    parse_into(text)
+}
+
+fn parse_into<'a, T: Text<'a>>(text: &'a str) -> Result<Node<T>, JsonError> {
+    let judged: Result<IgnoredAny, _> = serde_json::from_str(text);
+    judged.map_err(|error| malformed(text, 0, &error))?;
+    let mut reader = Reader { text, at: 0 };
+    reader.skip_while(is_space);
+    reader.node(0)
+}
+
+/// What holds the texts of a value.
+trait Text<'a>: AsRef<str> + From<Cow<'a, str>> {}
+
+impl<'a, T: AsRef<str> + From<Cow<'a, str>>> Text<'a> for T {}
+
+/// Walks once through a text that is JSON, so that the first byte of a value tells what it is.
 struct Reader<'a> {
     text: &'a str,
+    at: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn node(&self, raw: &'a RawValue, depth: usize) -> Result<Node, JsonError> {
-        let span = self.span(raw);
+    fn node<T: Text<'a>>(&mut self, depth: usize) -> Result<Node<T>, JsonError> {
+        let start = self.at;
         if depth > DEPTH_MAX {
-            return Err(JsonError::TooDeep { at: span.start });
+            return Err(JsonError::TooDeep { at: start });
         }
-        let value = match raw.get().as_bytes().first() {
-            Some(b'{') => Value::Object(self.members(raw, &span, depth)?),
-            Some(b'[') => Value::Array(self.items(raw, &span, depth)?),
-            Some(b'"') => Value::String(self.scalar(raw, &span)?),
-            Some(b't') => Value::Bool(true),
-            Some(b'f') => Value::Bool(false),
-            Some(b'n') => Value::Null,
-            Some(_) | None => Value::Number(raw.get().into()),
+        let value = match self.byte() {
+            Some(b'{') => Value::Object(self.members(depth)?),
+            Some(b'[') => Value::Array(self.items(depth)?),
+            Some(b'"') => Value::String(self.string()?.into()),
+            Some(_) | None => {
+                self.skip_while(|byte| !ends_scalar(byte));
+                match self.since(start) {
+                    "null" => Value::Null,
+                    "true" => Value::Bool(true),
+                    "false" => Value::Bool(false),
+                    number => Value::Number(Cow::Borrowed(number).into()),
+                }
+            }
         };
+        let span = start..self.at;
         Ok(Node { span, value })
     }
 
-    fn members(
-        &self,
-        raw: &'a RawValue,
-        span: &Range<usize>,
-        depth: usize,
-    ) -> Result<Vec<Member>, JsonError> {
-        let RawMembers(pairs) = self.scalar(raw, span)?;
-        let mut seen = BTreeMap::new();
-        let mut members = Vec::with_capacity(pairs.len());
-        for (raw_key, raw_value) in pairs {
-            let key_span = self.span(raw_key);
-            let key: String = self.scalar(raw_key, &key_span)?;
-            if seen.insert(key.clone(), ()).is_some() {
+    fn members<T: Text<'a>>(&mut self, depth: usize) -> Result<Vec<Member<T>>, JsonError> {
+        let mut members: Vec<Member<T>> = Vec::new();
+        let mut searched = BTreeSet::new();
+        self.step();
+        while self.is_at_item() {
+            let start = self.at;
+            let key = self.string()?;
+            let key_span = start..self.at;
+            let mut compared = members.iter().take(KEYS_COMPARED);
+            let is_repeated = compared.any(|member| member.key.as_ref() == &*key)
+                || (members.len() >= KEYS_COMPARED && !searched.insert(key.clone()));
+            if is_repeated {
                 return Err(JsonError::DuplicateKey { span: key_span });
             }
-            let value = self.node(raw_value, depth.saturating_add(1))?;
+            self.skip_while(|byte| is_space(byte) || byte == b':');
             members.push(Member {
-                key,
+                key: key.into(),
                 key_span,
-                value,
+                value: self.node(depth.saturating_add(1))?,
             });
         }
+        self.step();
         Ok(members)
     }
 
-    fn items(
-        &self,
-        raw: &'a RawValue,
-        span: &Range<usize>,
-        depth: usize,
-    ) -> Result<Vec<Node>, JsonError> {
-        let RawItems(items) = self.scalar(raw, span)?;
-        items
-            .into_iter()
-            .map(|item| self.node(item, depth.saturating_add(1)))
-            .collect()
+    fn items<T: Text<'a>>(&mut self, depth: usize) -> Result<Vec<Node<T>>, JsonError> {
+        let mut items = Vec::new();
+        self.step();
+        while self.is_at_item() {
+            items.push(self.node(depth.saturating_add(1))?);
+        }
+        self.step();
+        Ok(items)
     }
 
-    fn scalar<T: Deserialize<'a>>(
-        &self,
-        raw: &'a RawValue,
-        span: &Range<usize>,
-    ) -> Result<T, JsonError> {
-        serde_json::from_str(raw.get()).map_err(|error| malformed(raw.get(), span.start, &error))
+    fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
+        let start = self.at;
+        let mut has_escape = false;
+        self.step();
+        self.skip_while(|byte| !matches!(byte, b'"' | b'\\'));
+        while self.byte() == Some(b'\\') {
+            has_escape = true;
+            self.step();
+            self.step();
+            self.skip_while(|byte| !matches!(byte, b'"' | b'\\'));
+        }
+        self.step();
+        let raw = self.since(start);
+        if has_escape {
+            let text: Result<String, _> = serde_json::from_str(raw);
+            text.map(Cow::Owned)
+                .map_err(|error| malformed(raw, start, &error))
+        } else {
+            let text = raw.get(1..raw.len().saturating_sub(1));
+            Ok(Cow::Borrowed(text.unwrap_or_default()))
+        }
     }
 
-    /// Where `raw`, a slice of the text, stands in it.
-    fn span(&self, raw: &RawValue) -> Range<usize> {
-        let start = raw
-            .get()
-            .as_ptr()
-            .addr()
-            .saturating_sub(self.text.as_ptr().addr());
-        start..start.saturating_add(raw.get().len())
+    /// Goes on to the next member or item; `false` at the end of the array or object.
+    fn is_at_item(&mut self) -> bool {
+        self.skip_while(|byte| is_space(byte) || byte == b',');
+        !matches!(self.byte(), Some(b'}' | b']') | None)
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    fn step(&mut self) {
+        self.at = self.at.saturating_add(1);
+    }
+
+    fn skip_while(&mut self, is_skipped: impl Fn(u8) -> bool) {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let length = rest.iter().position(|byte| !is_skipped(*byte));
+        self.at = self.at.saturating_add(length.unwrap_or(rest.len()));
     }
 }
 
-struct RawMembers<'a>(Vec<(&'a RawValue, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for RawMembers<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = RawMembers<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(RawMembers(pairs))
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-struct RawItems<'a>(Vec<&'a RawValue>);
-
-impl<'de> Deserialize<'de> for RawItems<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Items;
-        impl<'de> Visitor<'de> for Items {
-            type Value = RawItems<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    items.push(item);
-                }
-                Ok(RawItems(items))
-            }
-        }
-        deserializer.deserialize_seq(Items)
-    }
+fn ends_scalar(byte: u8) -> bool {
+    is_space(byte) || matches!(byte, b',' | b'}' | b']')
 }
 
 /// The error of `serde_json` about `slice`, which stands at `start`, with its place in bytes.

@@ -90,6 +90,8 @@ const SECRET_NAMES: [&str; 13] = [
     "password",
     "passwd",
 ];
+/// Longest of [`SECRET_NAMES`], in bytes.
+const SIGNIFICANT_BYTES_MAX: usize = 12;
 
 /// Shortest assigned value that counts, in bytes.
 const ASSIGNED_BYTES_MIN: usize = 8;
@@ -103,7 +105,7 @@ const JWT_HEADER_BYTES_MAX: usize = 1024;
 #[must_use]
 pub fn find(text: &str) -> Vec<Secret> {
     let mut found: Vec<Secret> = Vec::new();
-    for at in 0..text.len() {
+    for at in starts(text.as_bytes()) {
         if found.last().is_some_and(|last| at < last.span.end) {
             continue;
         }
@@ -117,10 +119,28 @@ pub fn find(text: &str) -> Vec<Secret> {
 /// Whether any place in `text` looks like a secret.
 #[must_use]
 pub fn is_present(text: &str) -> bool {
-    (0..text.len()).any(|at| at_offset(text, at).is_some())
+    starts(text.as_bytes()).any(|at| at_offset(text, at).is_some())
 }
 
-/// The secret that starts at byte `at`, if one does.
+/// The places at which a secret can start, in order: the few bytes that begin one, and of letters those
+/// that begin a word.
+fn starts(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let positions = bytes.iter().enumerate();
+    let wanted = positions.filter(|(at, byte)| match byte {
+        b's' | b'g' | b'h' | b'x' | b'A' | b't' | b'e' | b'B' | b'b' => starts_word(bytes, *at),
+        b'?' | b'&' | b'-' | b':' | b'=' => true,
+        _ => false,
+    });
+    wanted.map(|(at, _)| at)
+}
+
+fn starts_word(bytes: &[u8], at: usize) -> bool {
+    at.checked_sub(1)
+        .and_then(|before| bytes.get(before))
+        .is_none_or(|before| !before.is_ascii_alphanumeric())
+}
+
+/// The secret that starts at byte `at`, one of [`starts`], if one does.
 fn at_offset(text: &str, at: usize) -> Option<Secret> {
     let bytes = text.as_bytes();
     let found = |end: usize, shape| {
@@ -130,11 +150,11 @@ fn at_offset(text: &str, at: usize) -> Option<Secret> {
         })
     };
     match *bytes.get(at)? {
-        b's' | b'g' | b'h' | b'x' | b'A' | b't' if starts_word(bytes, at) => {
+        b's' | b'g' | b'h' | b'x' | b'A' | b't' => {
             found(api_key_end(bytes, at)?, SecretShape::ApiKey)
         }
-        b'e' if starts_word(bytes, at) => found(jwt_end(bytes, at)?, SecretShape::Jwt),
-        b'B' | b'b' if starts_word(bytes, at) => found(bearer_end(bytes, at)?, SecretShape::Bearer),
+        b'e' => found(jwt_end(bytes, at)?, SecretShape::Jwt),
+        b'B' | b'b' => found(bearer_end(bytes, at)?, SecretShape::Bearer),
         b'?' | b'&' => found(query_key_end(bytes, at)?, SecretShape::UrlKey),
         b'-' => found(pem_end(text, at)?, SecretShape::Pem),
         b':' => match url_password_end(text, at) {
@@ -148,12 +168,6 @@ fn at_offset(text: &str, at: usize) -> Option<Secret> {
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
-}
-
-fn starts_word(bytes: &[u8], at: usize) -> bool {
-    at.checked_sub(1)
-        .and_then(|before| bytes.get(before))
-        .is_none_or(|before| !before.is_ascii_alphanumeric())
 }
 
 /// The end of the run of bytes from `from` that `wanted` accepts.
@@ -305,17 +319,22 @@ fn is_value(byte: u8) -> bool {
 
 fn is_secret_name(name: &str) -> bool {
     const NAME_BYTES_MAX: usize = 64;
-    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+    if name.len() > NAME_BYTES_MAX {
         return false;
     }
-    let significant = || {
-        name.bytes()
-            .filter(|byte| *byte != b'_' && *byte != b'-')
-            .map(|byte| byte.to_ascii_lowercase())
-    };
+    let mut significant = [0_u8; SIGNIFICANT_BYTES_MAX];
+    let mut places = significant.iter_mut();
+    for byte in name.bytes().filter(|byte| !matches!(byte, b'_' | b'-')) {
+        let Some(place) = places.next() else {
+            return false;
+        };
+        *place = byte.to_ascii_lowercase();
+    }
+    let length = SIGNIFICANT_BYTES_MAX.saturating_sub(places.len());
+    let significant = significant.get(..length).unwrap_or_default();
     SECRET_NAMES
         .iter()
-        .any(|secret| significant().eq(secret.bytes()))
+        .any(|secret| secret.as_bytes() == significant)
 }
 
 #[cfg(test)]
@@ -403,6 +422,19 @@ mod tests {
             let short: String = format!("{prefix}{}", "a".repeat(tail_min - 1));
             assert!(is_present(&long), "{long}");
             assert!(!is_present(&short), "{short}");
+        }
+    }
+
+    #[test]
+    fn every_name_says_that_its_value_is_secret_however_it_is_written() {
+        for name in SECRET_NAMES {
+            let (first, rest) = name.split_at(1);
+            for written in [name, &name.to_uppercase(), &format!("__{first}-_{rest}--")] {
+                let text = format!("{written}=s3cr3t-value");
+                assert!(is_present(&text), "{text}");
+                assert!(!is_present(&format!("a{text}")), "a{text}");
+                assert!(!is_present(&format!("{written}s=s3cr3t-value")), "{text}");
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
     document::{admission::Admission, decision_record::DecisionRecord},
     facts::{Facts, Lane},
     finding::Place,
+    snapshot::Admitted,
     standing::Standing,
     timestamp::Timestamp,
 };
@@ -64,13 +65,31 @@ impl Objection {
 
 /// What the policy says about one pair at one moment.
 pub(crate) struct PairView<'a> {
-    pub(crate) standing: &'a Standing<'a>,
-    pub(crate) provider: &'a str,
-    pub(crate) model: &'a str,
-    pub(crate) now: Timestamp,
+    standing: &'a Standing<'a>,
+    provider: &'a str,
+    model: &'a str,
+    now: Timestamp,
+    /// The valid admission files of the pair, looked up once for all gates.
+    admitted: Option<&'a Admitted>,
 }
 
 impl<'a> PairView<'a> {
+    pub(crate) fn of(
+        standing: &'a Standing<'a>,
+        provider: &'a str,
+        model: &'a str,
+        now: Timestamp,
+    ) -> Self {
+        let snapshot = standing.snapshot;
+        Self {
+            standing,
+            provider,
+            model,
+            now,
+            admitted: snapshot.and_then(|snapshot| snapshot.admitted(provider, model)),
+        }
+    }
+
     /// The decision record, if it is valid and something is decided.
     fn decided(&self) -> Option<&'a DecisionRecord> {
         self.standing.snapshot?.decided_record()
@@ -78,7 +97,10 @@ impl<'a> PairView<'a> {
 
     /// The one valid admission of the pair.
     fn admission(&self) -> Option<&'a Admission> {
-        self.standing.snapshot?.admission(self.provider, self.model)
+        match self.admitted? {
+            Admitted::One(admission) => Some(admission),
+            Admitted::Conflict(_) => None,
+        }
     }
 }
 

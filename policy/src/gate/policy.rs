@@ -97,11 +97,7 @@ pub(super) fn admission_invalid(launch: &LaunchView<'_>) -> Option<Objection> {
 }
 
 pub(super) fn admission_conflict(pair: &PairView<'_>) -> Option<Objection> {
-    match pair
-        .standing
-        .snapshot?
-        .admitted(pair.provider, pair.model)?
-    {
+    match pair.admitted? {
         Admitted::Conflict(places) => Some(Objection::from(
             format!("{} files admit the pair, so none does", places.len()),
             places.iter().cloned(),
@@ -115,7 +111,7 @@ pub(super) fn not_admitted(pair: &PairView<'_>) -> Option<Objection> {
     if pair.provider.is_empty() || pair.model.is_empty() {
         return None;
     }
-    match snapshot.admitted(pair.provider, pair.model) {
+    match pair.admitted {
         None => Some(not_among(snapshot)),
         Some(Admitted::One(_) | Admitted::Conflict(_)) => None,
     }
@@ -209,7 +205,7 @@ pub(super) fn decision_status_mismatch(pair: &PairView<'_>) -> Option<Objection>
 }
 
 /// The role that the record gives the pair; `None` when it does not name it.
-fn selected_role(record: &DecisionRecord, pair: &PairView<'_>) -> Option<(Role, Place)> {
+fn selected_role<'a>(record: &'a DecisionRecord, pair: &PairView<'_>) -> Option<(Role, &'a Place)> {
     [
         (Role::Primary, &record.primary),
         (Role::Fallback, &record.fallback),
@@ -220,7 +216,7 @@ fn selected_role(record: &DecisionRecord, pair: &PairView<'_>) -> Option<(Role, 
         named
             .pair
             .is(pair.provider, pair.model)
-            .then(|| (role, named.place.clone()))
+            .then_some((role, &named.place))
     })
 }
 
@@ -262,7 +258,7 @@ pub(super) fn fallback_not_explicit(pair: &PairView<'_>) -> Option<Objection> {
     };
     Some(Objection::from(
         message,
-        [admission.role.place.clone(), place],
+        [admission.role.place.clone(), place.clone()],
     ))
 }
 
