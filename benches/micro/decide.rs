@@ -3,7 +3,7 @@
 
 use std::{hint::black_box, sync::OnceLock};
 
-use admit_policy::{Decision, Launch, Verdict, decide};
+use admit_policy::{Decision, Launch, Timestamp, Verdict, decide};
 use divan::{Bencher, counter::BytesCount};
 
 use crate::subject::{self, ADMISSIONS, Policy};
@@ -22,30 +22,30 @@ fn policy(admissions: usize) -> &'static Policy {
         .get_or_init(|| Policy::of(admissions))
 }
 
-fn decided(policy: &Policy, launch: Launch) -> Decision {
+fn decided(policy: &Policy, launch: Launch, now: Timestamp) -> Decision {
     let facts = launch.observe();
-    decide(&policy.standing(), &facts, subject::now())
+    decide(&policy.standing(), &facts, now)
 }
 
 fn check(policy: &Policy, launch: Launch, is_allowed: bool) {
-    let verdict = decided(policy, launch).verdict;
+    let verdict = decided(policy, launch, subject::now()).verdict;
     assert_eq!(verdict == Verdict::Allow, is_allowed, "{verdict:?}");
 }
 
 #[divan::bench(args = ADMISSIONS)]
 fn observe_and_decide_allowed(bencher: Bencher<'_, '_>, admissions: usize) {
-    let policy = policy(admissions);
+    let (policy, now) = (policy(admissions), subject::now());
     check(policy, subject::allowed(), true);
     bencher
         .with_inputs(subject::allowed)
-        .bench_values(|launch| decided(black_box(policy), launch));
+        .bench_values(|launch| decided(black_box(policy), launch, now));
 }
 
 #[divan::bench(args = ADMISSIONS)]
 fn decide_allowed(bencher: Bencher<'_, '_>, admissions: usize) {
-    let policy = policy(admissions);
+    let (policy, now) = (policy(admissions), subject::now());
     let facts = subject::allowed().observe();
-    bencher.bench_local(|| decide(&black_box(policy).standing(), &facts, subject::now()));
+    bencher.bench_local(|| decide(&black_box(policy).standing(), &facts, now));
 }
 
 #[divan::bench]
@@ -57,25 +57,25 @@ fn observe(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(args = ADMISSIONS)]
 fn observe_and_decide_denied(bencher: Bencher<'_, '_>, admissions: usize) {
-    let policy = policy(admissions);
+    let (policy, now) = (policy(admissions), subject::now());
     check(policy, subject::denied(), false);
     bencher
         .with_inputs(subject::denied)
-        .bench_values(|launch| decided(black_box(policy), launch));
+        .bench_values(|launch| decided(black_box(policy), launch, now));
 }
 
 /// Each launch asks for another admitted pair than the one before, far from it in the table.
 #[divan::bench(args = ADMISSIONS)]
 fn observe_and_decide_denied_pair_after_pair(bencher: Bencher<'_, '_>, admissions: usize) {
     const STRIDE: usize = 48_271;
-    let policy = policy(admissions);
+    let (policy, now) = (policy(admissions), subject::now());
     let mut number = 1_usize;
     bencher
         .with_inputs(|| {
             number = number.wrapping_add(STRIDE) % admissions;
             subject::other(number)
         })
-        .bench_local_values(|launch| decided(black_box(policy), launch));
+        .bench_local_values(|launch| decided(black_box(policy), launch, now));
 }
 
 #[divan::bench(args = CONFIG_BYTES)]

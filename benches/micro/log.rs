@@ -1,16 +1,13 @@
 //! What a record costs: making it, checking it, deriving it again, and showing it as a span.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
-use admit_policy::{Digest, Facts, decide};
+use admit_policy::Digest;
 use admit_server::{
     audit::{
-        basis::Basis,
         chain::{self, GENESIS},
-        closed::{self, Decided},
         keys::NamesKey,
         log::Draft,
-        names::Names,
         record::{Decision, Entry, Segment, VERSION},
         replay::Replayer,
         verify::{self, Known},
@@ -22,60 +19,15 @@ use divan::{
     counter::{BytesCount, ItemsCount},
 };
 use prost::Message as _;
-use uuid::Uuid;
 
-use crate::subject::{self, ADMISSIONS, Policy};
+use crate::{
+    ground::{Ground, members},
+    subject::{self, ADMISSIONS},
+};
 
 /// How many records the log has that is checked and derived again.
 const RECORDS: usize = 2_000;
 const STREAM: &str = "01900000-0000-7000-8000-000000000000";
-
-/// A policy, with the names that its records show.
-struct Ground {
-    policy: Policy,
-    names: Names,
-    basis: Basis,
-}
-
-impl Ground {
-    fn of(admissions: usize) -> Self {
-        let policy = Policy::of(admissions);
-        let names = Names::of(Some(&policy.snapshot), NamesKey::new(&[7; 32]));
-        let basis = Basis::of(&policy.snapshot, &policy.terms, &names);
-        Self {
-            policy,
-            names,
-            basis,
-        }
-    }
-
-    /// The record of a decision on these facts.
-    fn record(&self, facts: &Facts) -> Decision {
-        let standing = self.policy.standing();
-        let decision = decide(&standing, facts, subject::now());
-        let decided = Decided {
-            id: Uuid::now_v7(),
-            at: subject::now(),
-            elapsed: Duration::from_micros(42),
-            dry_run: false,
-            facts,
-            decision: &decision,
-            policy: Some((self.policy.snapshot.digest(), self.basis.digest)),
-            unverified_for: standing.unverified_for,
-            caller: Some("hermes"),
-            trace: None,
-        };
-        closed::decision(decided, &self.names)
-    }
-}
-
-/// The members of an entry's line, as the log has them behind its links.
-fn members(entry: &Entry, entry_type: &str) -> Vec<u8> {
-    let json = serde_json::to_string(entry).expect("an entry is JSON");
-    let start = format!("{{\"type\":\"{entry_type}\",");
-    let members = json.strip_prefix(&start).and_then(|j| j.strip_suffix('}'));
-    members.expect("an entry begins with its type").into()
-}
 
 /// A log of [`RECORDS`] records in `dir`, and its basis. Returns its size, in bytes.
 fn write_log(dir: &Path, ground: &Ground, record: &Decision) -> usize {

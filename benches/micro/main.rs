@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a measurement fails loudly")]
 
 mod decide;
+mod ground;
 mod log;
 mod permit;
 mod policy;
