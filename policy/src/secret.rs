@@ -125,19 +125,19 @@ pub fn is_present(text: &str) -> bool {
 /// The places at which a secret can start, in order: the few bytes that begin one, and of letters those
 /// that begin a word.
 fn starts(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    let before = core::iter::once(&b' ').chain(bytes);
-    bytes
-        .iter()
-        .zip(before)
-        .enumerate()
-        .filter(|(_, (byte, before))| match byte {
-            b's' | b'g' | b'h' | b'x' | b'A' | b't' | b'e' | b'B' | b'b' => {
-                !before.is_ascii_alphanumeric()
-            }
-            b'?' | b'&' | b'-' | b':' | b'=' => true,
-            _ => false,
-        })
-        .map(|(at, _)| at)
+    let positions = bytes.iter().enumerate();
+    let wanted = positions.filter(move |(at, byte)| match byte {
+        b's' | b'g' | b'h' | b'x' | b'A' | b't' | b'e' | b'B' | b'b' => starts_word(bytes, *at),
+        b'?' | b'&' | b'-' | b':' | b'=' => true,
+        _ => false,
+    });
+    wanted.map(|(at, _)| at)
+}
+
+fn starts_word(bytes: &[u8], at: usize) -> bool {
+    at.checked_sub(1)
+        .and_then(|before| bytes.get(before))
+        .is_none_or(|before| !before.is_ascii_alphanumeric())
 }
 
 /// The secret that starts at byte `at`, one of [`starts`], if one does.
