@@ -44,9 +44,8 @@ fn main() {
         }),
         "record" => records(iterations),
         // What `cargo bench` passes to every program that measures.
-        _ => return,
+        _ => {}
     }
-    drop(arguments);
 }
 
 /// Takes the step once for each input. A tool counts from its beginning to its end.

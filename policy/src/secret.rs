@@ -126,7 +126,7 @@ pub fn is_present(text: &str) -> bool {
 /// that begin a word.
 fn starts(bytes: &[u8]) -> impl Iterator<Item = usize> {
     let positions = bytes.iter().enumerate();
-    let wanted = positions.filter(|(at, byte)| match byte {
+    let wanted = positions.filter(move |(at, byte)| match byte {
         b's' | b'g' | b'h' | b'x' | b'A' | b't' | b'e' | b'B' | b'b' => starts_word(bytes, *at),
         b'?' | b'&' | b'-' | b':' | b'=' => true,
         _ => false,
