@@ -5,6 +5,7 @@
 //! comma before `"hash"`. So the preimage is raw bytes, and no canonical JSON is needed to check it.
 
 use admit_policy::Digest;
+use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 
 /// The hash that the first line of a log follows.
@@ -17,6 +18,7 @@ const BEFORE_HASH: &str = ",\"hash\":\"";
 /// What stands behind the hash.
 const AFTER_HASH: &str = "\"}";
 const HASH_CHARS: usize = 64;
+const DIGITS: [u8; 16] = *b"0123456789abcdef";
 
 /// The links of one line.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -80,20 +82,48 @@ pub fn compose(
 ///
 /// When it is too long, has no hash or another one, or is no JSON with links.
 pub fn check(line: &[u8]) -> Result<Links, LinkFault> {
+    let stated = check_hash(line)?;
+    let links: Links = serde_json::from_slice(line).map_err(|_| LinkFault::NoEntry)?;
+    links.state(stated)
+}
+
+/// Checks that `line` (without its line feed) has the hash that stands at its end; that hash.
+///
+/// # Errors
+///
+/// When it is too long, has no hash or another one.
+pub(super) fn check_hash(line: &[u8]) -> Result<&str, LinkFault> {
     if line.len() > LINE_BYTES_MAX {
         return Err(LinkFault::TooLong);
     }
     let (preimage, stated) = split(line).ok_or(LinkFault::NoHash)?;
-    if Digest::parse(stated) != Some(Digest::of(preimage)) {
-        return Err(LinkFault::Changed);
-    }
-    let links: Links = serde_json::from_slice(line).map_err(|_| LinkFault::NoEntry)?;
-    if links.hash == stated {
-        Ok(links)
+    if are_digits_of(stated, digest(&SHA256, preimage).as_ref()) {
+        Ok(stated)
     } else {
-        // The member that JSON finds is not the one at the end.
-        Err(LinkFault::NoEntry)
+        Err(LinkFault::Changed)
     }
+}
+
+impl Links {
+    /// The links themselves, if the hash that JSON finds is `stated`, the one at the end of the line.
+    pub(super) fn state(self, stated: &str) -> Result<Self, LinkFault> {
+        if self.hash == stated {
+            Ok(self)
+        } else {
+            Err(LinkFault::NoEntry)
+        }
+    }
+}
+
+/// Whether `digits` are the lowercase hexadecimal digits of `bytes`.
+fn are_digits_of(digits: &str, bytes: &[u8]) -> bool {
+    let digit = |value: u8| DIGITS.get(usize::from(value)).copied();
+    let pairs = digits.as_bytes().chunks_exact(2);
+    digits.len() == bytes.len().saturating_mul(2)
+        && pairs.zip(bytes).all(|(pair, byte)| match pair {
+            [high, low] => digit(byte >> 4) == Some(*high) && digit(byte & 0xf) == Some(*low),
+            _ => false,
+        })
 }
 
 /// The preimage and the hash of a line.

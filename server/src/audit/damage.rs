@@ -2,11 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    chain::LinkFault,
-    record::VERSION,
-    segment::{Line, SegmentFile},
-};
+use super::{chain::LinkFault, record::VERSION, segment::SegmentFile};
 
 /// Where a log is damaged, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +18,12 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// Damage of one line.
-    pub(super) fn at(segment: &SegmentFile, line: &Line, kind: DamageKind) -> Self {
+    /// Damage of the line `number`, from 1, at `offset`.
+    pub(super) fn at(segment: &SegmentFile, number: u64, offset: u64, kind: DamageKind) -> Self {
         Self {
             segment: segment.name(),
-            line: line.number,
-            offset: line.offset,
+            line: number,
+            offset,
             kind,
         }
     }

@@ -30,21 +30,24 @@
 //! Limits: a line has at most 64 KiB; a batch at most [`writer::BATCH_MAX`] entries; at most
 //! [`inbox::WAITING_MAX`] entries wait.
 //!
-//! In reading order: [`record`], [`chain`], [`segment`], [`damage`], [`verify`]; [`private`], [`keys`], [`names`], [`closed`],
+//! In reading order: [`record`], [`chain`], `linked`, [`segment`], [`damage`], `pass`, `checker`, [`verify`]; [`private`], [`keys`], [`names`], [`closed`],
 //! [`basis`]; [`current`], [`log`], [`recovery`], [`queue`], [`inbox`], [`writer`],
 //! [`trail`], [`refusals`]; [`replay`]. Deliberately absent: spans. They are a
 //! projection of this log, made by `crate::export`.
 
 pub mod basis;
 pub mod chain;
+mod checker;
 pub mod closed;
 pub mod current;
 pub mod damage;
 pub mod inbox;
 pub mod keys;
+mod linked;
 pub mod log;
 pub mod metrics;
 pub mod names;
+mod pass;
 pub mod private;
 pub mod queue;
 pub mod record;

@@ -12,16 +12,31 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::chain::{self, LinkFault, Links};
 pub use super::words::{
     Adapter, Baseline, Cause, ConfigFault, EndpointScope, Fixture, Lane, Presence, RefusalCause,
     Rpc, ScanTarget, ServedModel, Via,
+};
+use super::{
+    chain::{self, LinkFault, Links},
+    linked::Linked,
 };
 pub use evidence::Evidence;
 pub use refusal::Refusal;
 
 /// The version of this schema. A log with another one is not read.
 pub const VERSION: u32 = 1;
+
+/// How the lines begin that a log is full of; they are read in one pass.
+const BEGIN_DECISION: &[u8] = b"{\"type\":\"decision\",";
+const BEGIN_EVIDENCE: &[u8] = b"{\"type\":\"evidence\",";
+
+fn linked<'a, T: Deserialize<'a>>(
+    line: &'a [u8],
+    entry: impl FnOnce(T) -> Entry,
+) -> Option<(Links, Entry)> {
+    let read: Linked<T> = serde_json::from_str(std::str::from_utf8(line).ok()?).ok()?;
+    Some((read.links, entry(read.entry)))
+}
 
 /// One line of the log, without its links.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +69,20 @@ impl Entry {
     ///
     /// When it is no whole link of a chain, or no entry.
     pub fn read(line: &[u8]) -> Result<(Links, Self), LinkFault> {
-        let links = chain::check(line)?;
+        let stated = chain::check_hash(line)?;
+        let read = if line.starts_with(BEGIN_DECISION) {
+            linked(line, |decision| Self::Decision(Box::new(decision)))
+        } else if line.starts_with(BEGIN_EVIDENCE) {
+            linked(line, |evidence| Self::Evidence(Box::new(evidence)))
+        } else {
+            None
+        };
+        if let Some((links, entry)) = read {
+            return Ok((links.state(stated)?, entry));
+        }
+        let links: Links = serde_json::from_slice(line).map_err(|_| LinkFault::NoEntry)?;
         let entry = serde_json::from_slice(line).map_err(|_| LinkFault::NoEntry)?;
-        Ok((links, entry))
+        Ok((links.state(stated)?, entry))
     }
 
     /// Whether it has a sequence number.

@@ -23,10 +23,11 @@ use super::{
     current::{Current, Unwritable, unwritable},
     keys::{KeyError, NAMES_KEY_FILE, NamesKey, SIGNING_KEY_FILE, SigningKey},
     log::{Draft, Log},
+    pass::{Content, Passed, pass},
     private::{make_dir, make_folder, replace, sync_folder},
     record::{Cause, Entry, Recovered, Segment},
-    segment::{self, Lines, SegmentFile},
-    verify::{Checker, Damage, DamageKind, Head, torn},
+    segment::{self, SegmentFile},
+    verify::{Checker, Damage, DamageKind, Head, VerifyError, torn},
 };
 use crate::clock;
 
@@ -236,25 +237,31 @@ fn last_segment(
     make_durable(segment).map_err(directory)?;
     let mut checker = Checker::new();
     checker.begin_segment();
-    let mut lines = Lines::open(&segment.path).map_err(directory)?;
-    let mut has_entry = false;
-    let mut torn_at = None;
-    let mut header_prev = String::new();
-    while let Some(line) = lines.next_line().map_err(directory)? {
-        if !line.is_ended {
-            torn(segment, &line, true).map_err(damaged)?;
-            torn_at = Some(line.offset);
-            break;
-        }
-        let (links, _) = checker.line(segment, &line).map_err(damaged)?;
-        if line.number == 1 {
-            header_prev.clone_from(&links.prev);
-            follows(before, &links.prev, segment)
-                .map_err(directory)?
-                .map_err(damaged)?;
-        }
-        has_entry |= links.seq.is_some();
-    }
+    let mut lines = LastLines {
+        checker: &mut checker,
+        before,
+        segment,
+        number: 0,
+        end: 0,
+        has_entry: false,
+        torn_at: None,
+        header_prev: String::new(),
+    };
+    pass(
+        |_| (),
+        |pass| pass.segment(segment, |line| lines.check(line)),
+    )
+    .map_err(|error| match error {
+        VerifyError::Damage(source) => damaged(source),
+        VerifyError::Read(source) => directory(source),
+    })?;
+    let LastLines {
+        end,
+        has_entry,
+        torn_at,
+        header_prev,
+        ..
+    } = lines;
     if checker.header().is_none() {
         // A segment gets its name only when its header is synced.
         return Err(damaged(Damage::whole(segment, DamageKind::NoHeader)));
@@ -262,7 +269,7 @@ fn last_segment(
     if let Some(offset) = torn_at {
         set_aside(dir, segment, offset).map_err(directory)?;
     }
-    let synced = torn_at.unwrap_or_else(|| lines.offset());
+    let synced = torn_at.unwrap_or(end);
     let current = if checker.is_closed() {
         None
     } else {
@@ -279,6 +286,54 @@ fn last_segment(
             .map(|header| (header.clone(), header_prev)),
         current,
     })
+}
+
+/// The lines of the last segment, and what they come to.
+struct LastLines<'a> {
+    checker: &'a mut Checker,
+    /// The segment before it.
+    before: Option<&'a SegmentFile>,
+    segment: &'a SegmentFile,
+    /// The number of the last line, from 1.
+    number: u64,
+    /// The end of the last line that is ended.
+    end: u64,
+    has_entry: bool,
+    torn_at: Option<u64>,
+    /// The hash that the header follows.
+    header_prev: String,
+}
+
+impl LastLines<'_> {
+    fn check(&mut self, line: &Passed<()>) -> Result<(), VerifyError> {
+        let segment = self.segment;
+        self.number = self.number.saturating_add(1);
+        let number = self.number;
+        let damaged = |kind| Damage::at(segment, number, line.offset, kind);
+        let links = match &line.content {
+            Content::Whole(links, entry, ()) => {
+                let checked = self.checker.line(segment, Ok((links, entry)));
+                checked.map_err(damaged)?;
+                links
+            }
+            Content::Faulty(fault) => {
+                let checked = self.checker.line(segment, Err(*fault));
+                return Ok(checked.map_err(damaged)?);
+            }
+            Content::Unended(bytes) => {
+                torn(bytes, true).map_err(damaged)?;
+                self.torn_at = Some(line.offset);
+                return Ok(());
+            }
+        };
+        if number == 1 {
+            self.header_prev.clone_from(&links.prev);
+            follows(self.before, &links.prev, segment)??;
+        }
+        self.has_entry |= links.seq.is_some();
+        self.end = line.end;
+        Ok(())
+    }
 }
 
 /// Whether something in the directory says that there was a segment.

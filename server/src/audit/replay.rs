@@ -10,7 +10,7 @@ mod evidence;
 use std::{
     collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -90,6 +90,8 @@ pub enum Fault {
 /// The policy of one moment, with the names that it opens.
 #[derive(Debug)]
 struct Ground {
+    /// The digest of the policy, as records state it.
+    policy: String,
     snapshot: Snapshot,
     terms: Terms,
     by_hmac: BTreeMap<String, String>,
@@ -98,14 +100,16 @@ struct Ground {
 /// A basis that was looked for, by its digest.
 type Sought = (String, Result<Arc<Ground>, Arc<BasisError>>);
 
-/// Derives decisions of the log in one directory.
+/// Derives decisions of the log in one directory, on any number of threads.
 #[derive(Debug)]
 pub struct Replayer {
     dir: PathBuf,
     key: Option<NamesKey>,
-    /// The bases that were used last, the latest first.
-    bases: VecDeque<Sought>,
+    /// The bases that were used last, the latest first. Locked while one is read, so that none is read
+    /// twice at once.
+    bases: Mutex<VecDeque<Sought>>,
     no_terms: Terms,
+    no_names: BTreeMap<String, String>,
 }
 
 /// Edited documents, in the form that recorded facts are compared with.
@@ -151,8 +155,9 @@ impl Replayer {
         Self {
             dir: dir.to_path_buf(),
             key,
-            bases: VecDeque::new(),
+            bases: Mutex::new(VecDeque::new()),
             no_terms: no_terms(),
+            no_names: BTreeMap::new(),
         }
     }
 
@@ -161,16 +166,15 @@ impl Replayer {
     /// # Errors
     ///
     /// When the record or its basis cannot be read or do not belong together.
-    pub fn derive(&mut self, decision: &Decision) -> Result<Answer, Fault> {
+    pub fn derive(&self, decision: &Decision) -> Result<Answer, Fault> {
         let ground = self.ground(decision)?;
         let ground = ground.as_deref();
-        let empty = BTreeMap::new();
         let standing = Standing {
             snapshot: ground.map(|ground| &ground.snapshot),
             unverified_for: unverified_for(decision),
             terms: ground.map_or(&self.no_terms, |ground| &ground.terms),
         };
-        let by_hmac = ground.map_or(&empty, |ground| &ground.by_hmac);
+        let by_hmac = ground.map_or(&self.no_names, |ground| &ground.by_hmac);
         answer(&standing, decision, by_hmac)
     }
 
@@ -181,7 +185,7 @@ impl Replayer {
     /// # Errors
     ///
     /// When the record or its basis cannot be read or do not belong together.
-    pub fn derive_under(&mut self, edited: &Edited, decision: &Decision) -> Result<Answer, Fault> {
+    pub fn derive_under(&self, edited: &Edited, decision: &Decision) -> Result<Answer, Fault> {
         let Some(ground) = self.ground(decision)? else {
             return self.derive(decision);
         };
@@ -194,7 +198,7 @@ impl Replayer {
     }
 
     /// What the decision was based on; `None` when no policy had been read.
-    fn ground(&mut self, decision: &Decision) -> Result<Option<Arc<Ground>>, Fault> {
+    fn ground(&self, decision: &Decision) -> Result<Option<Arc<Ground>>, Fault> {
         let stated = (&decision.policy, &decision.basis, decision.unverified_ns);
         let (policy, digest) = match stated {
             (None, None, None) => return Ok(None),
@@ -202,27 +206,27 @@ impl Replayer {
             (_, _, _) => return Err(Fault::Incomplete),
         };
         let ground = self.basis(digest).map_err(Fault::Basis)?;
-        let basis = ground.snapshot.digest().to_string();
-        if basis == *policy {
+        if ground.policy == *policy {
             Ok(Some(ground))
         } else {
-            let record = policy.clone();
+            let (basis, record) = (ground.policy.clone(), policy.clone());
             Err(Fault::OtherPolicy { basis, record })
         }
     }
 
     /// The basis with this digest; what was found wrong with it is remembered too.
-    fn basis(&mut self, digest: &str) -> Result<Arc<Ground>, Arc<BasisError>> {
-        let at = self.bases.iter().position(|(known, _)| known == digest);
-        let sought = at.and_then(|at| self.bases.remove(at));
+    fn basis(&self, digest: &str) -> Result<Arc<Ground>, Arc<BasisError>> {
+        let mut bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = bases.iter().position(|(known, _)| known == digest);
+        let sought = at.and_then(|at| bases.remove(at));
         let sought = sought.unwrap_or_else(|| {
-            self.bases.truncate(BASES_MAX.saturating_sub(1));
+            bases.truncate(BASES_MAX.saturating_sub(1));
             let read = basis::read(&self.dir, digest);
             let ground = read.map(|opened| self.opened(opened)).map_err(Arc::new);
             (digest.to_owned(), ground)
         });
         let found = sought.1.clone();
-        self.bases.push_front(sought);
+        bases.push_front(sought);
         found
     }
 
@@ -232,6 +236,7 @@ impl Replayer {
             None => BTreeMap::new(),
         };
         Arc::new(Ground {
+            policy: opened.snapshot.digest().to_string(),
             snapshot: opened.snapshot,
             terms: opened.terms,
             by_hmac,

@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead as _, BufReader, Seek as _, SeekFrom},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,8 @@ use super::chain::LINE_BYTES_MAX;
 const NAME_START: &str = "segment-";
 const NAME_END: &str = ".jsonl";
 const READ_BUFFER_BYTES: usize = 256 * 1024;
+/// Largest block of lines, in bytes.
+const BLOCK_BYTES: usize = 256 * 1024;
 
 /// A segment's file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,20 +126,11 @@ impl Lines {
     /// When the file cannot be read.
     pub fn next_line(&mut self) -> io::Result<Option<Line>> {
         let mut bytes = Vec::new();
-        let mut is_ended = false;
-        while !is_ended && bytes.len() <= LINE_BYTES_MAX {
-            let buffer = self.reader.fill_buf()?;
-            if buffer.is_empty() {
-                break;
-            }
-            let room = LINE_BYTES_MAX.saturating_add(1).saturating_sub(bytes.len());
-            let end = buffer.iter().take(room).position(|byte| *byte == b'\n');
-            let taken = end.unwrap_or(buffer.len().min(room));
-            bytes.extend_from_slice(buffer.get(..taken).unwrap_or_default());
-            is_ended = end.is_some();
-            self.reader
-                .consume(taken.saturating_add(usize::from(is_ended)));
-        }
+        let length_max = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
+        // A line and its line feed; of one that is longer, so many bytes that it can be told.
+        let mut reader = self.reader.by_ref().take(length_max.saturating_add(1));
+        reader.read_until(b'\n', &mut bytes)?;
+        let is_ended = bytes.pop_if(|last| *last == b'\n').is_some();
         if bytes.is_empty() && !is_ended {
             return Ok(None);
         }
@@ -150,6 +143,72 @@ impl Lines {
             offset,
             number: self.number,
             is_ended,
+        }))
+    }
+}
+
+/// Lines that were read at once.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// Their bytes. A line feed ends the last one too, unless it is the last one of the segment or longer
+    /// than a line can be.
+    pub(super) bytes: Vec<u8>,
+    /// The offset of the first of them in the segment.
+    pub(super) offset: u64,
+    /// Whether the segment ends with it, as far as it has been written.
+    pub(super) is_last: bool,
+}
+
+/// Reads a segment in blocks of lines.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    file: File,
+    /// What was read of the line that the next block begins with.
+    begun: Vec<u8>,
+    offset: u64,
+}
+
+impl Blocks {
+    /// Opens the segment at `path`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: File::open(path)?,
+            begun: Vec::new(),
+            offset: 0,
+        })
+    }
+
+    /// The next block, in `memory`; `None` at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub(super) fn next_block(&mut self, memory: Vec<u8>) -> io::Result<Option<Block>> {
+        let mut bytes = memory;
+        bytes.clear();
+        bytes.append(&mut self.begun);
+        bytes.reserve_exact(BLOCK_BYTES.saturating_sub(bytes.len()));
+        let room = BLOCK_BYTES.saturating_sub(bytes.len());
+        let limit = u64::try_from(room).unwrap_or(u64::MAX);
+        let is_last = self.file.by_ref().take(limit).read_to_end(&mut bytes)? < room;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let end = bytes.iter().rposition(|byte| *byte == b'\n');
+        if let Some(end) = end.filter(|_| !is_last) {
+            self.begun = bytes.split_off(end.saturating_add(1));
+        }
+        let offset = self.offset;
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.offset = offset.saturating_add(length);
+        Ok(Some(Block {
+            bytes,
+            offset,
+            is_last,
         }))
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::{
     cursor,
     delivery::{Backoff, Delivery, Refusal, Settled},
-    reader::{self, Batch, Position, ReadError},
+    reader::{self, BATCH_SPANS_MAX, Batch, Position, ReadError},
 };
 use crate::{
     audit::{
@@ -29,6 +29,9 @@ use crate::{
 
 /// How often the cursor is kept at most.
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);
+/// The shortest time between two batches, unless the second one is full: under load a batch is many
+/// entries and not the few of one sync, and what comes after a pause does not wait.
+const GATHER_INTERVAL: Duration = Duration::from_millis(20);
 /// How often the lag is measured.
 const LAG_INTERVAL: Duration = Duration::from_millis(500);
 /// How long to wait for a log that cannot be written.
@@ -79,6 +82,8 @@ pub(super) struct Following {
     /// The position that the cursor has; none when nothing was kept yet.
     saved: Option<Position>,
     saved_at: Instant,
+    /// When a batch was begun the last time.
+    read_at: Instant,
     /// Whether the cursor could not be kept the last time.
     cannot_save: bool,
     lag: Arc<Lag>,
@@ -94,6 +99,7 @@ impl Following {
             position,
             saved: None,
             saved_at: Instant::now(),
+            read_at: Instant::now(),
             cannot_save: false,
             lag: Arc::new(Lag {
                 settled: AtomicU64::new(settled),
@@ -134,6 +140,12 @@ impl Following {
                 self.wait_for_more().await;
                 continue;
             }
+            let gathering = GATHER_INTERVAL.saturating_sub(self.read_at.elapsed());
+            if !gathering.is_zero() && !self.fills_a_batch(head) {
+                tokio::time::sleep(gathering).await;
+                continue;
+            }
+            self.read_at = Instant::now();
             match self.read(head) {
                 Ok(batch) => {
                     backoff = Backoff::default();
@@ -150,6 +162,14 @@ impl Following {
                 }
             }
         }
+    }
+
+    /// Whether the entries up to `head` are as many as go into one batch.
+    fn fills_a_batch(&self, head: u64) -> bool {
+        let due = head
+            .saturating_add(1)
+            .saturating_sub(self.position.next_seq);
+        usize::try_from(due).is_ok_and(|due| due >= BATCH_SPANS_MAX)
     }
 
     fn read(&self, head: u64) -> Result<Batch, ReadError> {

@@ -15,12 +15,13 @@
 //! Limits: a batch has at most [`reader::BATCH_SPANS_MAX`] spans and [`reader::BATCH_BYTES_MAX`] bytes,
 //! one batch is on its way at a time, and a call takes at most [`receiver::CALL_TIMEOUT`].
 //!
-//! In reading order: [`span`], [`reader`], [`cursor`]; [`headers`], [`receiver`], [`delivery`];
+//! In reading order: [`span`], [`reader`], [`cursor`]; [`headers`], `call`, [`receiver`], [`delivery`];
 //! `follow`, [`again`]; [`diagnostics`], which is not the audit. Deliberately absent: OpenTelemetry's
 //! SDK for the audit. It drops spans when its queue is full, when the receiver is away and when the
 //! process is killed.
 
 pub mod again;
+mod call;
 pub mod cursor;
 pub mod delivery;
 pub mod diagnostics;

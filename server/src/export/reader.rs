@@ -4,15 +4,18 @@
 //! be cut back and written anew, so nothing of it may stay in a buffer. Deliberately absent: any way
 //! to pass over what cannot be read.
 
-use std::{io, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom},
+    path::Path,
+};
 
-use opentelemetry_proto::tonic::trace::v1::Span;
-use prost::Message as _;
+use prost::bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::span;
 use crate::audit::{
-    chain::{self, LinkFault, Links},
+    chain::{self, LINE_BYTES_MAX, LinkFault, Links},
     record::Entry,
     segment::{self, Line, Lines, SegmentFile},
 };
@@ -46,8 +49,8 @@ pub struct Piece {
     pub seq: u64,
     /// Whether it says that spans were refused.
     pub is_rejection: bool,
-    /// Its span.
-    pub span: Span,
+    /// Its span, encoded.
+    pub span: Bytes,
 }
 
 /// Entries to send in one call.
@@ -137,6 +140,31 @@ pub enum Found {
     Nothing,
 }
 
+/// The links of the line that ends at `position`; `None` if there is no line, or one that is damaged.
+///
+/// # Errors
+///
+/// When the log cannot be read.
+pub fn links_before(dir: &Path, position: &Position) -> io::Result<Option<Links>> {
+    let mut file = match File::open(SegmentFile::new(dir, position.segment).path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    // A line, and the line feeds around it.
+    let reach = u64::try_from(LINE_BYTES_MAX)
+        .unwrap_or(u64::MAX)
+        .saturating_add(2);
+    let start = position.offset.saturating_sub(reach);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(position.offset.saturating_sub(start))
+        .read_to_end(&mut bytes)?;
+    let mut lines = bytes.rsplit(|byte| *byte == b'\n');
+    let is_ended = lines.next().is_some_and(<[u8]>::is_empty);
+    let last = lines.next().filter(|_| is_ended);
+    Ok(last.and_then(|line| chain::check(line).ok()))
+}
+
 /// What the log in `dir` has under `seq`.
 ///
 /// # Errors
@@ -181,12 +209,12 @@ pub fn read(dir: &Path, stream_id: &str, from: &Position, last: u64) -> Result<B
                 break;
             };
             let (links, entry) = parse(stream_id, &segment, &line)?;
-            if let Some(span) = span::span(stream_id, &links, &entry) {
+            if let Some(span) = span::encoded(stream_id, &links, &entry) {
                 let seq = batch.end.next_seq;
                 if links.seq != Some(seq) {
                     return Err(ReadError::Missing(seq));
                 }
-                let length = span.encoded_len().saturating_add(SPAN_FRAME_BYTES);
+                let length = span.len().saturating_add(SPAN_FRAME_BYTES);
                 bytes = bytes.saturating_add(length);
                 if bytes > BATCH_BYTES_MAX && !batch.pieces.is_empty() {
                     return Ok(batch);

@@ -12,10 +12,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use opentelemetry_proto::tonic::{
-    collector::trace::v1::{ExportTraceServiceRequest, trace_service_client::TraceServiceClient},
-    trace::v1::Span,
-};
+use prost::bytes::Bytes;
 use tonic::{
     Code, Request, Status,
     metadata::MetadataMap,
@@ -23,7 +20,12 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-use super::{ExportConfig, headers, headers::HeadersError, span};
+use super::{
+    ExportConfig,
+    call::{self, Export},
+    headers,
+    headers::HeadersError,
+};
 
 /// The longest time that one call may take, in all.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -214,27 +216,25 @@ fn is_der_sequence(der: &[u8]) -> bool {
 #[derive(Debug)]
 pub struct Receiver {
     route: Route,
-    client: TraceServiceClient<Channel>,
+    channel: Channel,
 }
 
 impl Receiver {
     /// The receiver at the end of `route`. Has to be called within a runtime.
     #[must_use]
     pub fn new(route: Route) -> Self {
-        let client = TraceServiceClient::new(route.channel());
-        Self { route, client }
+        let channel = route.channel();
+        Self { route, channel }
     }
 
-    /// Sends `spans` once; what became of them.
-    pub async fn send(&mut self, spans: Vec<Span>) -> Outcome {
-        let mut request = Request::new(ExportTraceServiceRequest {
-            resource_spans: vec![span::resource_spans(spans)],
-        });
+    /// Sends `spans`, each of them encoded, once; what became of them.
+    pub async fn send(&mut self, spans: Vec<Bytes>) -> Outcome {
+        let mut request = Request::new(Export::of(spans));
         request.metadata_mut().clone_from(self.route.headers());
-        let mut client = self.client.clone();
+        let channel = self.channel.clone();
         // In a task of its own: a malformed status makes the gRPC library panic, and what a receiver
         // says must not end the export.
-        let mut call = tokio::spawn(async move { client.export(request).await });
+        let mut call = tokio::spawn(call::export(channel, request));
         let outcome = match tokio::time::timeout(CALL_TIMEOUT, &mut call).await {
             Ok(Ok(Ok(response))) => {
                 let refused = response
@@ -254,7 +254,7 @@ impl Receiver {
         };
         if matches!(outcome, Outcome::Failed(_)) {
             // Nothing is left of a connection that may be dead without knowing it.
-            self.client = TraceServiceClient::new(self.route.channel());
+            self.channel = self.route.channel();
         }
         outcome
     }

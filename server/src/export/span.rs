@@ -6,22 +6,20 @@
 //! is unset, for ALLOW and for DENY: a denial is an answer. Deliberately absent: sampling, `tracestate`
 //! and whatever else a caller could write into a span.
 
+mod attributes;
 mod evidence;
 mod refusal;
 
 use admit_policy::Timestamp;
-use opentelemetry_proto::tonic::{
-    common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value::Value},
-    resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans, Span, span::SpanKind},
-};
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
+use prost::{Message as _, bytes::Bytes};
 use ring::digest::{SHA256, digest};
-use serde::Serialize;
+
+use attributes::Attributes;
 
 use crate::audit::{
     chain::Links,
     keys::unhex,
-    names::HMAC_PREFIX,
     record::{Decision, Entry, Facts, Gap, Recovered, Rejected, Retired, Trace},
 };
 
@@ -44,8 +42,16 @@ const FLAG_PARENT_IS_REMOTE: u32 = 0x200;
 /// The span of `entry` in the log `stream_id`; `None` for what has no sequence number.
 #[must_use]
 pub fn span(stream_id: &str, links: &Links, entry: &Entry) -> Option<Span> {
+    let encoded = encoded(stream_id, links, entry)?;
+    Span::decode(encoded).ok()
+}
+
+/// The same as it is sent: as a message in bytes. Attributes are most of a span, and each of them is
+/// written there at once.
+#[must_use]
+pub fn encoded(stream_id: &str, links: &Links, entry: &Entry) -> Option<Bytes> {
     let seq = links.seq?;
-    let mut attributes = Attributes(vec![]);
+    let mut attributes = Attributes::new();
     attributes.text("admit.stream_id", stream_id);
     attributes.number("admit.seq", seq);
     attributes.text("admit.record_hash", &links.hash);
@@ -63,7 +69,7 @@ pub fn span(stream_id: &str, links: &Links, entry: &Entry) -> Option<Span> {
     let (name, start, end) = note(entry, &mut attributes)?;
     // A note has no id of its own; its place in the log is unique.
     let place = format!("{stream_id} {seq}");
-    Some(Span {
+    let span = Span {
         trace_id: hashed(&format!("trace {place}"), TRACE_ID_BYTES),
         span_id: hashed(&format!("span {place}"), SPAN_ID_BYTES),
         flags: FLAGS,
@@ -71,9 +77,9 @@ pub fn span(stream_id: &str, links: &Links, entry: &Entry) -> Option<Span> {
         kind: SpanKind::Internal.into(),
         start_time_unix_nano: unix_nano(start),
         end_time_unix_nano: unix_nano(end),
-        attributes: attributes.0,
         ..Span::default()
-    })
+    };
+    Some(attributes.of(&span))
 }
 
 /// Describes what is no answer: the name of the span, and from when to when it goes.
@@ -147,31 +153,7 @@ pub fn time_unix_nano(entry: &Entry) -> u64 {
     })
 }
 
-/// What one call carries: `spans`, with who sends them.
-#[must_use]
-pub fn resource_spans(spans: Vec<Span>) -> ResourceSpans {
-    let mut attributes = Attributes(vec![]);
-    attributes.text("service.name", SERVICE);
-    attributes.text("service.version", env!("CARGO_PKG_VERSION"));
-    ResourceSpans {
-        resource: Some(Resource {
-            attributes: attributes.0,
-            ..Resource::default()
-        }),
-        scope_spans: vec![ScopeSpans {
-            scope: Some(InstrumentationScope {
-                name: SCOPE.into(),
-                version: env!("CARGO_PKG_VERSION").into(),
-                ..InstrumentationScope::default()
-            }),
-            spans,
-            schema_url: String::new(),
-        }],
-        schema_url: String::new(),
-    }
-}
-
-fn of_decision(decision: &Decision, mut attributes: Attributes) -> Span {
+fn of_decision(decision: &Decision, mut attributes: Attributes) -> Bytes {
     describe(decision, &mut attributes);
     describe_facts(&decision.facts, &mut attributes);
     let Decision {
@@ -195,10 +177,10 @@ fn of_answer(
     (answer_id, time, elapsed_us): (&str, &str, u64),
     trace: Option<&Trace>,
     attributes: Attributes,
-) -> Span {
+) -> Bytes {
     let start = unix_nano(time);
     let parent = trace.and_then(|trace| id(&trace.parent, SPAN_ID_BYTES));
-    Span {
+    attributes.of(&Span {
         trace_id: trace_id(answer_id, trace),
         span_id: hashed(answer_id, SPAN_ID_BYTES),
         flags: if parent.is_some() {
@@ -211,9 +193,8 @@ fn of_answer(
         kind: SpanKind::Server.into(),
         start_time_unix_nano: start,
         end_time_unix_nano: start.saturating_add(elapsed_us.saturating_mul(1000)),
-        attributes: attributes.0,
         ..Span::default()
-    }
+    })
 }
 
 fn describe(decision: &Decision, attributes: &mut Attributes) {
@@ -291,79 +272,6 @@ fn unix_nano(time: &str) -> u64 {
             seconds.checked_mul(NANOS)?.checked_add(u64::from(nanos))
         })
         .unwrap_or_default()
-}
-
-/// Attributes in the order of their making.
-struct Attributes(Vec<KeyValue>);
-
-impl Attributes {
-    fn push(&mut self, key: &str, value: Value) {
-        self.0.push(KeyValue {
-            key: key.into(),
-            value: Some(AnyValue { value: Some(value) }),
-            ..KeyValue::default()
-        });
-    }
-
-    fn text(&mut self, key: &str, text: &str) {
-        self.push(key, Value::StringValue(text.into()));
-    }
-
-    fn some_text(&mut self, key: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.text(key, text);
-        }
-    }
-
-    fn texts(&mut self, key: &str, texts: &[String]) {
-        let values = texts.iter().map(|text| AnyValue {
-            value: Some(Value::StringValue(text.clone())),
-        });
-        self.push(
-            key,
-            Value::ArrayValue(ArrayValue {
-                values: values.collect(),
-            }),
-        );
-    }
-
-    fn number(&mut self, key: &str, number: u64) {
-        self.push(
-            key,
-            Value::IntValue(i64::try_from(number).unwrap_or(i64::MAX)),
-        );
-    }
-
-    fn truth(&mut self, key: &str, truth: bool) {
-        self.push(key, Value::BoolValue(truth));
-    }
-
-    /// The call that was answered.
-    fn call(&mut self, method: &str) {
-        self.text("rpc.system.name", "grpc");
-        self.text("rpc.method", method);
-        self.text("rpc.response.status_code", "OK");
-    }
-
-    /// The pair that a model was asked for with. An HMAC is no name of a provider or a model that
-    /// another system could make use of.
-    fn pair(&mut self, provider: &str, model: &str) {
-        for (key, name) in [
-            ("gen_ai.provider.name", provider),
-            ("gen_ai.request.model", model),
-        ] {
-            if !name.is_empty() && !name.starts_with(HMAC_PREFIX) {
-                self.text(key, name);
-            }
-        }
-    }
-
-    /// An enum, as the log spells it.
-    fn word(&mut self, key: &str, word: &impl Serialize) {
-        if let Ok(serde_json::Value::String(word)) = serde_json::to_value(word) {
-            self.text(key, &word);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ use crate::{
         chain::Links,
         keys::NamesKey,
         record::{Decision, Entry},
-        replay::{Answer, Change, Edited, Fault, Replayer},
-        verify::{Known, verify},
+        replay::{Answer, Change, Edited, Fault, Judgment, Replayer},
+        verify::{Known, verify_deriving},
     },
     store::scan::{Limits, scan},
 };
@@ -49,9 +49,39 @@ struct Against {
     key: NamesKey,
 }
 
+/// What an entry was derived to.
+enum Derived {
+    /// It is none that is derived.
+    Nothing,
+    Decision(Result<Answer, Fault>),
+    Evidence(Result<Judgment, Fault>),
+}
+
+/// Derives an entry, or holds it against the edit.
+fn derive(replayer: &Replayer, against: Option<&Against>, entry: &Entry) -> Derived {
+    match (entry, against) {
+        (Entry::Decision(decision), Some(against)) => {
+            Derived::Decision(replayer.derive_under(&against.edited, decision))
+        }
+        (Entry::Decision(decision), None) => Derived::Decision(replayer.derive(decision)),
+        (Entry::Evidence(evidence), None) => Derived::Evidence(Judgment::derive(evidence)),
+        // No document has a part in a verdict on evidence, so an edit flips none.
+        (Entry::Evidence(_), Some(_))
+        | (
+            Entry::Segment(_)
+            | Entry::Refused(_)
+            | Entry::Gap(_)
+            | Entry::Recovered(_)
+            | Entry::Rejected(_)
+            | Entry::Retired(_)
+            | Entry::Checkpoint(_),
+            _,
+        ) => Derived::Nothing,
+    }
+}
+
 /// The work in progress.
 struct Replaying<'a, W> {
-    replayer: Replayer,
     against: Option<&'a Against>,
     to: &'a mut W,
     progress: &'a Progress,
@@ -75,8 +105,8 @@ impl Replay {
             "replaying"
         };
         let progress = Progress::of_bytes(log.bytes(), doing);
+        let replayer = Replayer::new(&log.dir, log.key()?);
         let mut replaying = Replaying {
-            replayer: Replayer::new(&log.dir, log.key()?),
             against: against.as_ref(),
             to,
             progress: &progress,
@@ -86,10 +116,15 @@ impl Replay {
             is_own_key: true,
             failed: None,
         };
-        let verified = verify(&log.dir, &Known::default(), |links, entry, bytes| {
-            replaying.line(links, entry);
-            replaying.progress.at(bytes);
-        });
+        let verified = verify_deriving(
+            &log.dir,
+            &Known::default(),
+            |entry| derive(&replayer, against.as_ref(), entry),
+            |links, entry, derived, bytes| {
+                replaying.line(links, entry, derived);
+                replaying.progress.at(bytes);
+            },
+        );
         let Replaying {
             to,
             counts,
@@ -136,24 +171,23 @@ impl Against {
 }
 
 impl<W: Write> Replaying<'_, W> {
-    fn line(&mut self, links: &Links, entry: &Entry) {
+    fn line(&mut self, links: &Links, entry: &Entry, derived: &Derived) {
         if self.failed.is_some() {
             return;
         }
-        let written = match entry {
-            Entry::Segment(header) => {
-                let key = self.against.map(|against| against.key.identity());
-                self.is_own_key = key.is_none_or(|key| key == header.names_key);
-                Ok(())
+        if let Entry::Segment(header) = entry {
+            let key = self.against.map(|against| against.key.identity());
+            self.is_own_key = key.is_none_or(|key| key == header.names_key);
+        }
+        let seq = links.seq.unwrap_or_default();
+        let written = match (entry, derived) {
+            (Entry::Decision(decision), Derived::Decision(derived)) => {
+                self.decision(seq, decision, derived)
             }
-            Entry::Decision(decision) => self.decision(links.seq.unwrap_or_default(), decision),
-            Entry::Evidence(evidence) => self.evidence(links.seq.unwrap_or_default(), evidence),
-            Entry::Refused(_)
-            | Entry::Gap(_)
-            | Entry::Recovered(_)
-            | Entry::Rejected(_)
-            | Entry::Retired(_)
-            | Entry::Checkpoint(_) => Ok(()),
+            (Entry::Evidence(evidence), Derived::Evidence(derived)) => {
+                self.evidence(seq, evidence, derived)
+            }
+            (_, Derived::Nothing | Derived::Decision(_) | Derived::Evidence(_)) => Ok(()),
         };
         self.failed = written.err();
         if let Some(seq) = links.seq {
@@ -161,7 +195,12 @@ impl<W: Write> Replaying<'_, W> {
         }
     }
 
-    fn decision(&mut self, seq: u64, decision: &Decision) -> Result<(), AuditError> {
+    fn decision(
+        &mut self,
+        seq: u64,
+        decision: &Decision,
+        derived: &Result<Answer, Fault>,
+    ) -> Result<(), AuditError> {
         let counts = &mut self.counts;
         counts.decisions = counts.decisions.saturating_add(1);
         if self.against.is_some() && !self.is_own_key {
@@ -169,29 +208,25 @@ impl<W: Write> Replaying<'_, W> {
             return Ok(());
         }
         let recorded = Answer::recorded(decision);
-        let derived = match self.against {
-            Some(against) => self.replayer.derive_under(&against.edited, decision),
-            None => self.replayer.derive(decision),
-        };
         let derived = match derived {
             Ok(derived) => derived,
             Err(fault) => {
                 counts.underivable = counts.underivable.saturating_add(1);
-                return self.underivable(seq, decision, &recorded, &fault);
+                return self.underivable(seq, decision, &recorded, fault);
             }
         };
         if self.against.is_some() {
-            let change = Change::between(&recorded, &derived);
+            let change = Change::between(&recorded, derived);
             let count = counts.changes.entry(change).or_default();
             *count = count.saturating_add(1);
-            return self.flip(seq, decision, &recorded, &derived, change);
+            return self.flip(seq, decision, &recorded, derived, change);
         }
-        if recorded == derived {
+        if recorded == *derived {
             counts.same = counts.same.saturating_add(1);
             Ok(())
         } else {
             counts.differing = counts.differing.saturating_add(1);
-            self.difference(seq, decision, &recorded, &derived)
+            self.difference(seq, decision, &recorded, derived)
         }
     }
 

@@ -1,6 +1,6 @@
 //! The span of a verdict on evidence.
 
-use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::bytes::Bytes;
 
 use super::{Attributes, of_answer};
 use crate::audit::record::Evidence;
@@ -9,7 +9,7 @@ use crate::audit::record::Evidence;
 pub const EVIDENCE: &str = "admit.evidence";
 const METHOD: &str = "admit.v1.AdmissionService/CheckEvidence";
 
-pub(super) fn of_evidence(evidence: &Evidence, mut attributes: Attributes) -> Span {
+pub(super) fn of_evidence(evidence: &Evidence, mut attributes: Attributes) -> Bytes {
     describe(evidence, &mut attributes);
     let Evidence {
         id,

@@ -19,25 +19,27 @@ use crate::{
 };
 
 impl<W: Write> Replaying<'_, W> {
-    pub(super) fn evidence(&mut self, seq: u64, evidence: &Evidence) -> Result<(), AuditError> {
-        if self.against.is_some() {
-            return Ok(());
-        }
+    pub(super) fn evidence(
+        &mut self,
+        seq: u64,
+        evidence: &Evidence,
+        derived: &Result<Judgment, Fault>,
+    ) -> Result<(), AuditError> {
         let counts = &mut self.counts;
         counts.evidence = counts.evidence.saturating_add(1);
         let recorded = Judgment::recorded(evidence);
-        match Judgment::derive(evidence) {
-            Ok(derived) if derived == recorded => {
+        match derived {
+            Ok(derived) if *derived == recorded => {
                 counts.same = counts.same.saturating_add(1);
                 Ok(())
             }
             Ok(derived) => {
                 counts.differing = counts.differing.saturating_add(1);
-                self.other_judgment(seq, evidence, &recorded, &derived)
+                self.other_judgment(seq, evidence, &recorded, derived)
             }
             Err(fault) => {
                 counts.underivable = counts.underivable.saturating_add(1);
-                self.no_judgment(seq, evidence, &recorded, &fault)
+                self.no_judgment(seq, evidence, &recorded, fault)
             }
         }
     }
