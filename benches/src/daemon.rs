@@ -54,6 +54,8 @@ pub(crate) struct Deployment {
     pub(crate) admissions: usize,
     /// How callers reach it.
     pub(crate) wire: Wire,
+    /// Where they reach it; the port 0 stands for any that is free.
+    pub(crate) calls: SocketAddr,
     /// Where daemon and receiver run.
     pub(crate) cores: Cores,
     /// More lines for `[limits]`, behind those that every deployment has; a key may stand there once.
@@ -69,17 +71,24 @@ impl Deployment {
             binaries: binaries.clone(),
             admissions: 1,
             wire,
+            calls: SocketAddr::from(([127, 0, 0, 1], 0)),
             cores: Cores::APART,
             more_limits: String::new(),
             env: Vec::new(),
         }
     }
 
-    fn config(&self, folder: &Path, receiver: &Receiver) -> anyhow::Result<String> {
+    /// Its configuration, with every file in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    pub(crate) fn config(&self, folder: &Path, receiver: &Receiver) -> anyhow::Result<String> {
         let path = |name: &str| folder.join(name);
+        let calls = self.calls.to_string();
         let (tcp, tls) = match self.wire {
-            Wire::Plaintext => ("127.0.0.1:0", ""),
-            Wire::MutualTls => ("", "127.0.0.1:0"),
+            Wire::Plaintext => (calls.as_str(), ""),
+            Wire::MutualTls => ("", calls.as_str()),
         };
         let mut config = format!(
             "policy_dir = {:?}\n[listen]\ntcp = {tcp:?}\ntls = {tls:?}\noperations = \"127.0.0.1:0\"\n\

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod cold;
 mod compare;
 mod daemon;
 mod figure;
@@ -31,11 +32,22 @@ struct Arguments {
 enum Command {
     /// Throughput, latency and CPU time beside a bare tonic server and Cerbos.
     Compare(compare::Arguments),
+    /// From exec to the first answer, memory, `admit check` as a whole process, and sizes.
+    Cold(cold::Arguments),
+    /// Serves as the least server over TLS. Not for people.
+    #[command(hide = true)]
+    FloorServer(cold::floor::FloorServer),
+    /// Asks as the least client. Not for people.
+    #[command(hide = true)]
+    FloorClient(cold::floor::FloorClient),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Some(Command::Compare(arguments)) => compare::run(&arguments)?,
+        Some(Command::Cold(arguments)) => cold::run(&arguments)?,
+        Some(Command::FloorServer(server)) => server.run()?,
+        Some(Command::FloorClient(client)) => client.run()?,
         None => compare::run(&compare::Arguments::default())?,
     }
     Ok(ExitCode::SUCCESS)

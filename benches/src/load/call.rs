@@ -67,7 +67,7 @@ impl Call {
     }
 
     /// The same with the address of `target` in it.
-    pub(super) fn prepare(&self, target: &Target) -> anyhow::Result<Prepared> {
+    pub(crate) fn prepare(&self, target: &Target) -> anyhow::Result<Prepared> {
         let scheme = if target.tls.is_some() {
             "https"
         } else {
@@ -90,14 +90,15 @@ impl Call {
 }
 
 /// A call with everything that all its requests have in common.
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     uri: Uri,
     headers: HeaderMap,
     call: Call,
 }
 
 impl Prepared {
-    fn request(&self) -> Request<()> {
+    /// The head of one request.
+    pub(crate) fn request(&self) -> Request<()> {
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
@@ -111,7 +112,7 @@ impl Prepared {
 /// # Errors
 ///
 /// When the call fails, or its answer is not the expected one.
-pub(super) async fn make(
+pub(crate) async fn make(
     sender: &mut SendRequest<Bytes>,
     prepared: &Prepared,
     turn: usize,
@@ -180,7 +181,8 @@ fn told(headers: &HeaderMap) -> String {
     format!("{status} {}", text("grpc-message").unwrap_or_default())
 }
 
-fn framed(message: &[u8]) -> Bytes {
+/// A message with its prefix.
+pub(crate) fn framed(message: &[u8]) -> Bytes {
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
     [&[0], length.to_be_bytes().as_slice(), message]
         .concat()

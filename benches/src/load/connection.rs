@@ -22,7 +22,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// # Errors
 ///
 /// When one cannot be opened.
-pub(super) async fn open(target: &Target, count: usize) -> anyhow::Result<Vec<SendRequest<Bytes>>> {
+pub(crate) async fn open(target: &Target, count: usize) -> anyhow::Result<Vec<SendRequest<Bytes>>> {
     let mut connections = Vec::with_capacity(count);
     for _ in 0..count {
         connections.push(connect(target).await?);
@@ -34,6 +34,18 @@ async fn connect(target: &Target) -> anyhow::Result<SendRequest<Bytes>> {
     let stream = TcpStream::connect(target.address)
         .await
         .context("no connection to the server")?;
+    begin(target, stream).await
+}
+
+/// Begins HTTP/2 on a connection to `target`, over TLS where the target wants it.
+///
+/// # Errors
+///
+/// When the handshakes fail.
+pub(crate) async fn begin(
+    target: &Target,
+    stream: TcpStream,
+) -> anyhow::Result<SendRequest<Bytes>> {
     stream.set_nodelay(true)?;
     match &target.tls {
         None => handshake(stream).await,

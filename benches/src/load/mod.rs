@@ -3,9 +3,9 @@
 //! One thread does it all, and speaks HTTP/2 with nothing above it, so that the generator is not what is
 //! measured. Deliberately absent: what to ask, and how fast; see [`Plan`].
 
-mod call;
+pub(crate) mod call;
 mod closed;
-mod connection;
+pub(crate) mod connection;
 mod open;
 mod tally;
 
