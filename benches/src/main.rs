@@ -10,6 +10,7 @@ mod cold;
 mod compare;
 mod daemon;
 mod figure;
+mod growth;
 mod launch;
 mod load;
 mod pin;
@@ -34,6 +35,10 @@ enum Command {
     Compare(compare::Arguments),
     /// From exec to the first answer, memory, `admit check` as a whole process, and sizes.
     Cold(cold::Arguments),
+    /// What 1 to 10,000 watchers of one change cost.
+    Watchers(growth::watchers::Arguments),
+    /// What 1 to 5,000 open connections cost.
+    Connections(growth::connections::Arguments),
     /// Serves as the least server over TLS. Not for people.
     #[command(hide = true)]
     FloorServer(cold::floor::FloorServer),
@@ -46,6 +51,8 @@ fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Some(Command::Compare(arguments)) => compare::run(&arguments)?,
         Some(Command::Cold(arguments)) => cold::run(&arguments)?,
+        Some(Command::Watchers(arguments)) => growth::watchers::run(&arguments)?,
+        Some(Command::Connections(arguments)) => growth::connections::run(&arguments)?,
         Some(Command::FloorServer(server)) => server.run()?,
         Some(Command::FloorClient(client)) => client.run()?,
         None => compare::run(&compare::Arguments::default())?,

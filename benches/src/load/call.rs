@@ -97,6 +97,12 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// The message of the turn `turn`, with its prefix.
+    pub(crate) fn body(&self, turn: usize) -> Option<Bytes> {
+        let bodies = &self.call.bodies;
+        bodies.get(turn % bodies.len().max(1)).cloned()
+    }
+
     /// The head of one request.
     pub(crate) fn request(&self) -> Request<()> {
         let mut request = Request::new(());
@@ -117,10 +123,7 @@ pub(crate) async fn make(
     prepared: &Prepared,
     turn: usize,
 ) -> anyhow::Result<usize> {
-    let bodies = &prepared.call.bodies;
-    let body = bodies
-        .get(turn % bodies.len().max(1))
-        .context("a call without a message")?;
+    let body = prepared.body(turn).context("a call without a message")?;
     let mut ready = sender
         .clone()
         .ready()
@@ -130,7 +133,7 @@ pub(crate) async fn make(
         .send_request(prepared.request(), false)
         .context("a request was not sent")?;
     stream
-        .send_data(body.clone(), true)
+        .send_data(body, true)
         .context("a request was not sent")?;
     let response = response.await.context("no answer")?;
     ensure!(
@@ -181,8 +184,7 @@ fn told(headers: &HeaderMap) -> String {
     format!("{status} {}", text("grpc-message").unwrap_or_default())
 }
 
-/// A message with its prefix.
-pub(crate) fn framed(message: &[u8]) -> Bytes {
+fn framed(message: &[u8]) -> Bytes {
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
     [&[0], length.to_be_bytes().as_slice(), message]
         .concat()

@@ -1,0 +1,5 @@
+//! How cost grows.
+
+pub(crate) mod connections;
+mod curve;
+pub(crate) mod watchers;
