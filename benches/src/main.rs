@@ -3,19 +3,62 @@
 //! One subcommand per question; without one, all of them. Deliberately absent: microbenchmarks, which
 //! `cargo bench` runs.
 
+#![forbid(unsafe_code)]
+
+mod authority;
+mod cold;
+mod compare;
+mod daemon;
+mod figure;
 mod growth;
+mod launch;
+mod load;
+mod pin;
+mod place;
+mod receiver;
 
-use clap::Parser as _;
+use std::process::ExitCode;
 
-/// What Admit costs.
-#[derive(clap::Parser)]
-enum Bench {
-    /// A log that grows: start of the daemon, check and replay.
-    Log(growth::log::LogGrowth),
+use clap::{Parser, Subcommand};
+
+/// What Admit costs, measured beside its floor and its peers.
+#[derive(Parser)]
+#[command(name = "admit-bench", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Bench::parse() {
-        Bench::Log(log) => log.run(),
+#[derive(Subcommand)]
+enum Command {
+    /// Throughput, latency and CPU time beside a bare tonic server and Cerbos.
+    Compare(compare::Arguments),
+    /// From exec to the first answer, memory, `admit check` as a whole process, and sizes.
+    Cold(cold::Arguments),
+    /// What 1 to 10,000 watchers of one change cost.
+    Watchers(growth::watchers::Arguments),
+    /// What 1 to 5,000 open connections cost.
+    Connections(growth::connections::Arguments),
+    /// A log that grows: start of the daemon, check and replay.
+    Log(growth::log::LogGrowth),
+    /// Serves as the least server over TLS. Not for people.
+    #[command(hide = true)]
+    FloorServer(cold::floor::FloorServer),
+    /// Asks as the least client. Not for people.
+    #[command(hide = true)]
+    FloorClient(cold::floor::FloorClient),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Arguments::parse().command {
+        Some(Command::Compare(arguments)) => compare::run(&arguments)?,
+        Some(Command::Cold(arguments)) => cold::run(&arguments)?,
+        Some(Command::Watchers(arguments)) => growth::watchers::run(&arguments)?,
+        Some(Command::Connections(arguments)) => growth::connections::run(&arguments)?,
+        Some(Command::Log(log)) => log.run()?,
+        Some(Command::FloorServer(server)) => server.run()?,
+        Some(Command::FloorClient(client)) => client.run()?,
+        None => compare::run(&compare::Arguments::default())?,
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,3 +1,6 @@
-//! How cost grows with what there is: each question in a file of its own.
+//! How cost grows.
 
+pub(crate) mod connections;
+mod curve;
 pub(crate) mod log;
+pub(crate) mod watchers;

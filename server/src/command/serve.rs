@@ -104,6 +104,10 @@ impl Daemon {
         files::allow(&config.limits)?;
         // The log is opened before anything listens: who sees the daemon listen can be answered.
         let (trail, trail_writer) = Trail::open(config.audit.clone(), trail_metrics)?;
+        // Everything else that the start has to do goes on while the policy is read and judged.
+        let names_key = trail.names_key().clone();
+        let rescan_interval = config.store.rescan_interval;
+        let (store, writer) = Store::open(config.store.clone(), config.terms.clone(), names_key)?;
         let (keyring, keys) = Keyring::open(&config.permit, &config.audit.dir)?;
         let exporter = start_export(config.export.clone(), &trail)?;
         let (tls, follower) = open_tls(&config.listen, &metrics)?.unzip();
@@ -111,9 +115,6 @@ impl Daemon {
         let listeners = listen(&config, inherited).await?;
         let tcp_address = listeners.tcp_address();
         let (roster, roster_now) = channel::channel(Arc::new(config.roster));
-        let names_key = trail.names_key().clone();
-        let rescan_interval = config.store.rescan_interval;
-        let (store, writer) = Store::open(config.store, config.terms, names_key)?;
         let liveness = Liveness::new(store.clone(), trail.clone(), rescan_interval);
         let reload = Reload::default();
         let (stop, stopping) = channel::channel(false);

@@ -82,12 +82,10 @@ pub async fn serve(
         limits,
         metrics,
     } = parts;
-    let (mut store, trail) = (readiness.store.clone(), readiness.trail.clone());
+    let (store, trail) = (readiness.store.clone(), readiness.trail.clone());
     // The health service starts as serving; it is told otherwise before anybody can ask.
     let (reporter, health_service) = tonic_health::server::health_reporter();
     health::report(&reporter, false).await;
-    store.first_reading(FIRST_READING_MAX).await;
-    let watching = tokio::spawn(health::follow(reporter, readiness, liveness));
 
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(admit_proto::FILE_DESCRIPTOR_SET)
@@ -117,6 +115,11 @@ pub async fn serve(
             .clone()
             .follow(trail.clone(), stopped(stop.clone())),
     );
+
+    // The policy has been read while the services were made, or is waited for here.
+    let mut first = readiness.store.clone();
+    first.first_reading(FIRST_READING_MAX).await;
+    let watching = tokio::spawn(health::follow(reporter, readiness, liveness));
 
     accept::serve(listeners, tls, screen, limits, metrics, stop).await;
     // It ends with the stop; what was refused since then is recorded here.

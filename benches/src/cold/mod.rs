@@ -1,0 +1,77 @@
+//! `cold`: the cold path, from the start of a process to its first answer, and what it keeps resident.
+//!
+//! In reading order: [`floor`] (the least that such programs can be), [`start`], [`check`], [`report`].
+//! Deliberately absent: throughput.
+
+mod check;
+pub(crate) mod floor;
+mod report;
+mod start;
+
+use std::{path::PathBuf, thread, time::Duration};
+
+use crate::{
+    daemon::{Daemon, Deployment, Wire},
+    load::{self, Call, Pace, Plan},
+    pin::{Cores, Usage},
+    place::Binaries,
+};
+
+/// Rounds of starts.
+const ROUNDS: usize = 30;
+/// How long a daemon is left alone before its idle memory is read.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Calls in flight while its memory under load is read.
+const LOAD: usize = 64;
+
+/// How to measure the cold path.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Arguments {
+    /// The folder of `admitd` and `admit`. Without it they are built.
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+    /// How many starts of each kind are measured.
+    #[arg(long, default_value_t = ROUNDS)]
+    rounds: usize,
+}
+
+/// What is resident, in bytes.
+struct Memory {
+    idle: u64,
+    loaded: u64,
+    peak: u64,
+}
+
+/// Measures the cold path, and writes the page of results.
+///
+/// # Errors
+///
+/// When a program cannot be started or gives a wrong answer.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let binaries = Binaries::find(arguments.bin_dir.as_deref())?;
+    let starts = start::measure(&binaries, arguments.rounds)?;
+    let checks = check::measure(&binaries, arguments.rounds)?;
+    let memory = memory(&binaries)?;
+    report::write(&binaries, &starts, &checks, &memory)
+}
+
+/// The memory of a daemon over mutual TLS, left alone and then under load.
+fn memory(binaries: &Binaries) -> anyhow::Result<Memory> {
+    let daemon = Daemon::start(&Deployment::new(binaries, Wire::MutualTls))?;
+    thread::sleep(SETTLE);
+    let idle = Usage::of(daemon.id())?.resident;
+    let outcome = load::run(&Plan {
+        target: &daemon.target,
+        call: &Call::admit(),
+        pace: Pace::Closed { concurrency: LOAD },
+        connections: 4,
+        warm_up: Duration::from_millis(500),
+        window: Duration::from_secs(3),
+        core: Cores::APART.generator,
+    })?;
+    Ok(Memory {
+        idle,
+        loaded: outcome.resident,
+        peak: Usage::of(daemon.id())?.resident_peak,
+    })
+}

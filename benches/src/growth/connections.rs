@@ -1,0 +1,255 @@
+//! `connections`: what 1, 100 and 5,000 open connections cost: memory, a call on each, calls spread over all
+//! of them, and the CPU time of a daemon that nobody asks anything.
+//!
+//! Deliberately absent: connections that break a limit; those are turned away, which tests show.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use h2::client::SendRequest;
+use hdrhistogram::Histogram;
+use tokio::{runtime, task::JoinSet};
+use tonic::codegen::Bytes;
+
+use super::curve;
+use crate::{
+    daemon::{Daemon, Deployment, Wire},
+    figure::real,
+    load::{Call, Target, call, connection},
+    pin::{self, Cores, Usage},
+    place::Binaries,
+};
+
+/// How many connections there are, in turn.
+const COUNTS: [usize; 3] = [1, 100, 5000];
+/// Calls in flight, spread over the connections.
+const IN_FLIGHT: usize = 64;
+/// Over which calls are spread.
+const WINDOW: Duration = Duration::from_secs(3);
+/// Over which the CPU time of an idle daemon is counted.
+const IDLE_WINDOW: Duration = Duration::from_secs(4);
+/// Longest latency that is told apart, in nanoseconds: a minute.
+const LATENCY_NANOS_MAX: u64 = 60_000_000_000;
+/// The configuration beyond the defaults: all of them come from one host and take a while to come.
+const LIMITS: &str = "connections = 6000\nconnections_per_peer = 6000\nhandshake = \"1m\"\n";
+
+/// How to measure.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Arguments {
+    /// The folder of `admitd` and `admit`. Without it they are built.
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+    /// Only this many connections, and no page of results.
+    #[arg(long)]
+    count: Option<usize>,
+}
+
+/// What so many connections cost.
+struct Cost {
+    wire: Wire,
+    count: usize,
+    /// Time to open one, in milliseconds.
+    open_ms: f64,
+    /// Resident memory for each, in KiB, before and after its first call.
+    idle_kib: f64,
+    used_kib: f64,
+    /// Share of one core that the daemon takes while nobody asks, in percent.
+    idle_cpu_percent: f64,
+    /// p99 of the first call on each, one after the other, in microseconds.
+    first_p99_us: f64,
+    /// Calls a second with 64 in flight over all of them, and their p99 in microseconds.
+    per_second: f64,
+    spread_p99_us: f64,
+}
+
+/// Measures every count, and writes the page of results.
+///
+/// # Errors
+///
+/// When a daemon does not start or a connection fails.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let binaries = Binaries::find(arguments.bin_dir.as_deref())?;
+    let counts = arguments.count.map_or(COUNTS.to_vec(), |count| vec![count]);
+    let mut costs = Vec::new();
+    for wire in [Wire::Plaintext, Wire::MutualTls] {
+        for count in &counts {
+            costs.push(measure(&binaries, wire, *count)?);
+        }
+    }
+    let page = page(&costs)?;
+    if arguments.count.is_some() {
+        io::Write::write_all(&mut anstream::stdout(), page.as_bytes())?;
+        return Ok(());
+    }
+    let points: Vec<(f64, f64)> = costs
+        .iter()
+        .filter(|cost| cost.wire == Wire::MutualTls)
+        .map(|cost| (real_of(cost.count), cost.spread_p99_us))
+        .collect();
+    curve::draw(
+        "connections",
+        [
+            "64 calls in flight, spread over all connections (mutual TLS)",
+            "connections",
+            "p99, µs",
+        ],
+        &points,
+    )?;
+    fs::write(curve::results("connections.md"), page)?;
+    Ok(())
+}
+
+fn measure(binaries: &Binaries, wire: Wire, count: usize) -> anyhow::Result<Cost> {
+    let mut deployment = Deployment::new(binaries, wire);
+    deployment.more_limits = LIMITS.to_owned();
+    let daemon = Daemon::start(&deployment)?;
+    let (target, id) = (&daemon.target, daemon.id());
+    // One thread drives the connections while this one sleeps.
+    let runtime = pin::on(Cores::APART.generator, || {
+        runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+    })??;
+    let prepared = Arc::new(Call::admit().prepare(target)?);
+    // What the first calls take is not the connections'.
+    let first = runtime.block_on(open(target, 1))?;
+    runtime.block_on(spread(&first, &prepared, Duration::from_secs(1)))?;
+    let before = Usage::of(id)?;
+    let begin = Instant::now();
+    let connections = runtime.block_on(open(target, count))?;
+    let open_ms = begin.elapsed().as_secs_f64() * 1e3 / real_of(count);
+    thread::sleep(IDLE_WINDOW / 4);
+    let idle = Usage::of(id)?;
+    thread::sleep(IDLE_WINDOW);
+    let idle_cpu = Usage::of(id)?.cpu.saturating_sub(idle.cpu);
+    let firsts = runtime.block_on(one_each(&connections, &prepared))?;
+    let used = Usage::of(id)?;
+    let spread = runtime.block_on(spread(&connections, &prepared, WINDOW))?;
+    let each = |usage: &Usage| {
+        real(usage.resident.saturating_sub(before.resident)) / 1024.0 / real_of(count)
+    };
+    Ok(Cost {
+        wire,
+        count,
+        open_ms,
+        idle_kib: each(&idle),
+        used_kib: each(&used),
+        idle_cpu_percent: idle_cpu.as_secs_f64() * 100.0 / IDLE_WINDOW.as_secs_f64(),
+        first_p99_us: p99_us(&firsts),
+        per_second: real(spread.len()) / WINDOW.as_secs_f64(),
+        spread_p99_us: p99_us(&spread),
+    })
+}
+
+/// Opens so many connections from within the runtime, whose thread then drives them.
+async fn open(target: &Target, count: usize) -> anyhow::Result<Vec<SendRequest<Bytes>>> {
+    let target = target.clone();
+    tokio::spawn(async move { connection::open(&target, count).await }).await?
+}
+
+/// One call on each, one after the other; their latencies.
+async fn one_each(
+    connections: &[SendRequest<Bytes>],
+    prepared: &Arc<call::Prepared>,
+) -> anyhow::Result<Histogram<u64>> {
+    let (connections, prepared) = (connections.to_vec(), Arc::clone(prepared));
+    let calls = async move {
+        let mut latencies = histogram()?;
+        for (turn, mut sender) in connections.into_iter().enumerate() {
+            let begin = Instant::now();
+            call::make(&mut sender, &prepared, turn).await?;
+            record(&mut latencies, begin.elapsed());
+        }
+        anyhow::Ok(latencies)
+    };
+    tokio::spawn(calls).await?
+}
+
+/// Keeps calls in flight, each on the next connection, for `window`; their latencies.
+async fn spread(
+    connections: &[SendRequest<Bytes>],
+    prepared: &Arc<call::Prepared>,
+    window: Duration,
+) -> anyhow::Result<Histogram<u64>> {
+    let begin = Instant::now();
+    let mut callers = JoinSet::new();
+    for first in 0..IN_FLIGHT {
+        let (connections, prepared) = (connections.to_vec(), Arc::clone(prepared));
+        callers.spawn(async move {
+            let mut latencies = histogram()?;
+            let mut turn = first;
+            while begin.elapsed() < window {
+                let at = turn % connections.len().max(1);
+                let mut sender = connections.get(at).context("no connection")?.clone();
+                let begin = Instant::now();
+                call::make(&mut sender, &prepared, turn).await?;
+                record(&mut latencies, begin.elapsed());
+                turn = turn.wrapping_add(IN_FLIGHT);
+            }
+            anyhow::Ok(latencies)
+        });
+    }
+    let mut all = histogram()?;
+    while let Some(latencies) = callers.join_next().await {
+        all.add(latencies??)?;
+    }
+    Ok(all)
+}
+
+fn histogram() -> anyhow::Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, 3)?)
+}
+
+fn record(latencies: &mut Histogram<u64>, latency: Duration) {
+    latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+}
+
+fn p99_us(latencies: &Histogram<u64>) -> f64 {
+    real(latencies.value_at_quantile(0.99)) / 1e3
+}
+
+fn real_of(count: usize) -> f64 {
+    real(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+fn page(costs: &[Cost]) -> Result<String, std::fmt::Error> {
+    let mut page = String::from(
+        "# Connections\n\n\
+         `admit-bench connections`. All connections stay open: first idle, then one launch on each, one after\n\
+         the other, then 64 in flight spread over all of them. Daemon and generator have one core each.\n\n\
+         | wire | connections | ms to open one | KiB each, idle | KiB each, after a call | idle CPU, % of a core | p99 of one call on each, µs | 64 in flight: calls/s | p99, µs |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for cost in costs {
+        let wire = match cost.wire {
+            Wire::Plaintext => "plaintext",
+            Wire::MutualTls => "mutual TLS",
+        };
+        writeln!(
+            page,
+            "| {wire} | {} | {:.2} | {:.1} | {:.1} | {:.1} | {:.0} | {:.0} | {:.0} |",
+            cost.count,
+            cost.open_ms,
+            cost.idle_kib,
+            cost.used_kib,
+            cost.idle_cpu_percent,
+            cost.first_p99_us,
+            cost.per_second,
+            cost.spread_p99_us
+        )?;
+    }
+    page.push_str(
+        "\nGrowth: memory is linear in the connections; a call costs the same on one of many, but for what the\n\
+         caches of the processor no longer hold. An idle connection over mutual TLS looks once a second whether\n\
+         its client's certificate still holds, so idle CPU time is linear in those.\n",
+    );
+    Ok(page)
+}
