@@ -3,4 +3,40 @@
 //! One subcommand per question; without one, all of them. Deliberately absent: microbenchmarks, which
 //! `cargo bench` runs.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod authority;
+mod compare;
+mod daemon;
+mod figure;
+mod launch;
+mod load;
+mod pin;
+mod place;
+mod receiver;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What Admit costs, measured beside its floor and its peers.
+#[derive(Parser)]
+#[command(name = "admit-bench", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Throughput, latency and CPU time beside a bare tonic server and Cerbos.
+    Compare(compare::Arguments),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Arguments::parse().command {
+        Some(Command::Compare(arguments)) => compare::run(&arguments)?,
+        None => compare::run(&compare::Arguments::default())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

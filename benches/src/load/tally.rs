@@ -1,0 +1,179 @@
+//! What a load adds up to.
+
+use std::{
+    cell::RefCell,
+    process,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+use tokio::time::sleep;
+
+use super::Plan;
+use crate::{figure::real, pin::Usage};
+
+/// Longest latency that is told apart, in nanoseconds: a minute.
+const LATENCY_NANOS_MAX: u64 = 60_000_000_000;
+/// Digits of a latency that are right.
+const DIGITS: u8 = 3;
+
+/// How a server did under load.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    /// Answers within the window.
+    pub(crate) answers: u64,
+    /// How long the window was.
+    pub(crate) elapsed: Duration,
+    /// Latency in nanoseconds: of a closed loop from the call, of an open loop from when it was due.
+    pub(crate) latency: Histogram<u64>,
+    /// CPU time that the server used in the window.
+    pub(crate) cpu: Duration,
+    /// CPU time that this process used in the window, which is the generator and the receiver of spans.
+    pub(crate) generator_cpu: Duration,
+    /// Resident memory of the server at the end of the window, in bytes.
+    pub(crate) resident: u64,
+    /// Bytes of the last answer.
+    pub(crate) answer_bytes: usize,
+}
+
+impl Outcome {
+    /// Answers a second.
+    pub(crate) fn per_second(&self) -> f64 {
+        real(self.answers) / self.elapsed.as_secs_f64()
+    }
+
+    /// The latency that this share of the answers does not exceed, in microseconds.
+    pub(crate) fn latency_us(&self, quantile: f64) -> f64 {
+        real(self.latency.value_at_quantile(quantile)) / 1e3
+    }
+
+    /// CPU time of the server for one answer, in microseconds.
+    pub(crate) fn cpu_us(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / real(self.answers.max(1))
+    }
+}
+
+/// What has been counted so far, shared by everything on the thread of the generator.
+#[derive(Clone)]
+pub(super) struct Tally(Rc<RefCell<Counted>>);
+
+struct Counted {
+    is_counting: bool,
+    is_over: bool,
+    answers: u64,
+    latency: Histogram<u64>,
+    answer_bytes: usize,
+    failure: Option<anyhow::Error>,
+}
+
+impl Tally {
+    /// Nothing yet.
+    pub(super) fn new() -> anyhow::Result<Self> {
+        Ok(Self(Rc::new(RefCell::new(Counted {
+            is_counting: false,
+            is_over: false,
+            answers: 0,
+            latency: Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, DIGITS)?,
+            answer_bytes: 0,
+            failure: None,
+        }))))
+    }
+
+    /// Whether no more calls are wanted: the window has passed, or a call has failed.
+    pub(super) fn is_over(&self) -> bool {
+        let counted = self.0.borrow();
+        counted.is_over || counted.failure.is_some()
+    }
+
+    /// Whether the window is open.
+    pub(super) fn is_counting(&self) -> bool {
+        self.0.borrow().is_counting
+    }
+
+    /// Counts an answer that comes now, if the window is open.
+    pub(super) fn answered(&self, bytes: usize) {
+        let mut counted = self.0.borrow_mut();
+        if counted.is_counting {
+            counted.answers = counted.answers.saturating_add(1);
+            counted.answer_bytes = bytes;
+        }
+    }
+
+    /// Counts a latency, whether or not the window is still open.
+    pub(super) fn took(&self, latency: Duration) {
+        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.0.borrow_mut().latency.saturating_record(nanos);
+    }
+
+    /// Ends the load with a failure; the first one is kept.
+    pub(super) fn failed(&self, failure: anyhow::Error) {
+        self.0.borrow_mut().failure.get_or_insert(failure);
+    }
+
+    /// Opens and closes the window of `plan`, and measures what the two processes use between.
+    ///
+    /// # Errors
+    ///
+    /// When the server has ended.
+    pub(super) async fn watch(&self, plan: &Plan<'_>) -> anyhow::Result<Window> {
+        sleep(plan.warm_up).await;
+        let (began, before) = (Instant::now(), Used::now(plan)?);
+        self.0.borrow_mut().is_counting = true;
+        sleep(plan.window).await;
+        let (elapsed, after) = (began.elapsed(), Used::now(plan)?);
+        let mut counted = self.0.borrow_mut();
+        counted.is_counting = false;
+        counted.is_over = true;
+        Ok(Window {
+            elapsed,
+            before,
+            after,
+        })
+    }
+
+    /// Everything that was counted in `window`.
+    ///
+    /// # Errors
+    ///
+    /// When a call has failed.
+    pub(super) fn outcome(&self, window: &Window) -> anyhow::Result<Outcome> {
+        let mut counted = self.0.borrow_mut();
+        if let Some(failure) = counted.failure.take() {
+            return Err(failure);
+        }
+        let used =
+            |of: fn(&Used) -> Usage| of(&window.after).cpu.saturating_sub(of(&window.before).cpu);
+        Ok(Outcome {
+            answers: counted.answers,
+            elapsed: window.elapsed,
+            latency: counted.latency.clone(),
+            cpu: used(|used| used.server),
+            generator_cpu: used(|used| used.generator),
+            resident: window.after.server.resident,
+            answer_bytes: counted.answer_bytes,
+        })
+    }
+}
+
+/// The time in which answers counted, and what was used in it.
+pub(super) struct Window {
+    elapsed: Duration,
+    before: Used,
+    after: Used,
+}
+
+/// What both sides have used so far.
+struct Used {
+    server: Usage,
+    generator: Usage,
+}
+
+impl Used {
+    fn now(plan: &Plan<'_>) -> anyhow::Result<Self> {
+        Ok(Self {
+            server: Usage::of(plan.target.process)?,
+            generator: Usage::of(process::id())?,
+        })
+    }
+}

@@ -1,0 +1,100 @@
+//! Where things are: the programs to measure, and scratch folders on a disk that is one.
+//!
+//! Deliberately absent: anything outside of the target directory.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use rustix::fs::statfs;
+use tempfile::TempDir;
+
+/// The folder of everything that measurements write, in the target directory.
+const SCRATCH_FOLDER: &str = "bench-scratch";
+/// What the kernel calls a file system that is in memory, where a sync costs nothing (`tmpfs`, `ramfs`).
+const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
+
+/// The programs that are measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Binaries {
+    /// The daemon.
+    pub(crate) admitd: PathBuf,
+    /// The command.
+    pub(crate) admit: PathBuf,
+}
+
+impl Binaries {
+    /// Those in `folder`; without one, they are built as this program was.
+    ///
+    /// # Errors
+    ///
+    /// When the build fails, or one is not there.
+    pub(crate) fn find(folder: Option<&Path>) -> anyhow::Result<Self> {
+        let folder = match folder {
+            Some(folder) => folder.to_owned(),
+            None => {
+                build()?;
+                own_folder()?
+            }
+        };
+        let binaries = Self {
+            admitd: folder.join("admitd"),
+            admit: folder.join("admit"),
+        };
+        for path in [&binaries.admitd, &binaries.admit] {
+            ensure!(path.is_file(), "there is no `{}`", path.display());
+        }
+        Ok(binaries)
+    }
+}
+
+/// Builds daemon and command, in the profile of this program.
+fn build() -> anyhow::Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args([
+        "build",
+        "--package",
+        "admit-server",
+        "--package",
+        "admit-client",
+    ]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let target = own_folder()?.parent().map(Path::to_owned);
+    command
+        .args(["--bins", "--quiet", "--manifest-path"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target.context("this program is in no target directory")?)
+        .stdin(Stdio::null());
+    let status = command.status().context("cargo cannot be run")?;
+    ensure!(status.success(), "admitd and admit cannot be built");
+    Ok(())
+}
+
+/// The folder that this program is in.
+fn own_folder() -> anyhow::Result<PathBuf> {
+    let own = env::current_exe().context("this program does not know where it is")?;
+    let folder = own.parent().context("this program is in no folder")?;
+    Ok(folder.to_owned())
+}
+
+/// A new folder on a disk, deleted with the value.
+///
+/// # Errors
+///
+/// When it cannot be made, or the target directory is in memory.
+pub(crate) fn scratch() -> anyhow::Result<TempDir> {
+    let folder = own_folder()?.join(SCRATCH_FOLDER);
+    fs::create_dir_all(&folder)?;
+    let kind = statfs(&folder)?.f_type;
+    if IN_MEMORY.contains(&kind) {
+        bail!("the target directory is in memory, where a sync costs nothing");
+    }
+    Ok(tempfile::tempdir_in(folder)?)
+}
