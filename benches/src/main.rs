@@ -6,11 +6,15 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod bare;
+mod cerbos;
+mod child;
 mod compare;
 mod daemon;
 mod figure;
 mod launch;
 mod load;
+mod machine;
 mod pin;
 mod place;
 mod receiver;
@@ -31,11 +35,15 @@ struct Arguments {
 enum Command {
     /// Throughput, latency and CPU time beside a bare tonic server and Cerbos.
     Compare(compare::Arguments),
+    /// Serves as one of those that are measured; the other commands start it.
+    #[command(hide = true)]
+    ServeBare(bare::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Some(Command::Compare(arguments)) => compare::run(&arguments)?,
+        Some(Command::ServeBare(arguments)) => bare::serve(&arguments)?,
         None => compare::run(&compare::Arguments::default())?,
     }
     Ok(ExitCode::SUCCESS)
