@@ -122,7 +122,7 @@ fn replay_record(bencher: Bencher<'_, '_>, admissions: usize) {
     let ground = Ground::of(admissions);
     let record = ground.record(&subject::allowed().observe());
     ground.basis.keep(dir.path()).expect("a scratch file");
-    let mut replayer = Replayer::new(dir.path(), Some(NamesKey::new(&[7; 32])));
+    let replayer = Replayer::new(dir.path(), Some(NamesKey::new(&[7; 32])));
     replayer.derive(&record).expect("a basis that is there");
     bencher.bench_local(|| replayer.derive(&record).expect("a basis that is there"));
 }

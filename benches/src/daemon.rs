@@ -9,7 +9,7 @@ use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{ChildStderr, Command, Stdio},
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
@@ -21,6 +21,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use crate::{
     authority::{Authority, CALLERS},
+    child::Process,
     launch,
     load::{self, Target},
     pin::{self, Cores},
@@ -230,17 +231,6 @@ impl Daemon {
             .split_inclusive('\n')
             .rfind(|line| line.ends_with('\n'));
         Ok(record.context("the log has no record")?.len())
-    }
-}
-
-/// A process that does not outlive this value.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

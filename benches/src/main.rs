@@ -6,6 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod bare;
+mod cerbos;
+mod child;
 mod cold;
 mod compare;
 mod daemon;
@@ -13,6 +16,7 @@ mod figure;
 mod growth;
 mod launch;
 mod load;
+mod machine;
 mod pin;
 mod place;
 mod receiver;
@@ -47,11 +51,15 @@ enum Command {
     /// Asks as the least client. Not for people.
     #[command(hide = true)]
     FloorClient(cold::floor::FloorClient),
+    /// Serves as one of those that are measured; the other commands start it.
+    #[command(hide = true)]
+    ServeBare(bare::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Some(Command::Compare(arguments)) => compare::run(&arguments)?,
+        Some(Command::ServeBare(arguments)) => bare::serve(&arguments)?,
         Some(Command::Cold(arguments)) => cold::run(&arguments)?,
         Some(Command::Watchers(arguments)) => growth::watchers::run(&arguments)?,
         Some(Command::Connections(arguments)) => growth::connections::run(&arguments)?,

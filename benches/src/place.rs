@@ -84,6 +84,19 @@ fn own_folder() -> anyhow::Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
+/// The folder of programs that are not built here, in the target directory.
+///
+/// # Errors
+///
+/// When this program is in no target directory.
+pub(crate) fn tools() -> anyhow::Result<PathBuf> {
+    let own = own_folder()?;
+    let target = own
+        .parent()
+        .context("this program is in no target directory")?;
+    Ok(target.join("tools"))
+}
+
 /// A new folder on a disk, deleted with the value.
 ///
 /// # Errors

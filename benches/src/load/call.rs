@@ -12,7 +12,7 @@ use super::Target;
 use crate::launch;
 
 /// How many launches differ from each other, each of a run of its own.
-const RUNS: usize = 256;
+pub(crate) const RUNS: usize = 256;
 /// Bytes before a message of gRPC: a flag and the length.
 const PREFIX_BYTES: usize = 5;
 

@@ -21,7 +21,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use crate::pin;
 
-pub(crate) use call::Call;
+pub(crate) use call::{Call, RUNS};
 pub(crate) use tally::Outcome;
 
 /// How long a server that is not ready yet is left alone between two questions.
@@ -117,14 +117,26 @@ pub(crate) fn wait_until_healthy(
     service: &str,
     patience: Duration,
 ) -> anyhow::Result<()> {
-    let call = Call::health(service);
+    wait_until_answered(target, &Call::health(service), patience)
+}
+
+/// Makes a call until its answer is the expected one.
+///
+/// # Errors
+///
+/// When it is not after `patience`.
+pub(crate) fn wait_until_answered(
+    target: &Target,
+    call: &Call,
+    patience: Duration,
+) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let deadline = Instant::now() + patience;
     runtime.block_on(async {
         loop {
-            let outcome = ask_once(target, &call).await;
+            let outcome = ask_once(target, call).await;
             let Err(failure) = outcome else {
                 return Ok(());
             };
