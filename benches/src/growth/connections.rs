@@ -247,8 +247,7 @@ fn page(costs: &[Cost]) -> Result<String, std::fmt::Error> {
         )?;
     }
     page.push_str(
-        "\nGrowth: memory is linear in the connections; a call costs the same on one of many, but for what the\n\
-         caches of the processor no longer hold. An idle connection over mutual TLS looks once a second whether\n\
+        "\nGrowth: memory is linear in the connections. An idle connection over mutual TLS looks once a second whether\n\
          its client's certificate still holds, so idle CPU time is linear in those.\n",
     );
     Ok(page)
