@@ -140,3 +140,61 @@ impl Attributes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::common::v1::{
+        AnyValue, ArrayValue, KeyValue, any_value::Value,
+    };
+
+    use super::*;
+
+    #[test]
+    fn attributes_are_read_as_they_were_written() {
+        // Its length has two bytes, and so has that of what is around it.
+        let long = "x".repeat(300);
+        let texts = vec![String::new(), long.clone()];
+        let mut attributes = Attributes::new();
+        attributes.text("empty", "");
+        attributes.text("long", &long);
+        attributes.texts("none", &[]);
+        attributes.texts("two", &texts);
+        attributes.number("zero", 0);
+        attributes.number("more", 300);
+        attributes.number("most", u64::MAX);
+        attributes.truth("true", true);
+        attributes.truth("false", false);
+        let span = Span {
+            name: "a span".into(),
+            flags: 7,
+            ..Span::default()
+        };
+        let read = Span::decode(attributes.of(&span)).unwrap();
+        let text = |text: &String| Value::StringValue(text.clone());
+        let array = |texts: &[String]| {
+            let value = |one| AnyValue {
+                value: Some(text(one)),
+            };
+            let values = texts.iter().map(value).collect();
+            Value::ArrayValue(ArrayValue { values })
+        };
+        let expected = [
+            ("empty", text(&String::new())),
+            ("long", text(&long)),
+            ("none", array(&[])),
+            ("two", array(&texts)),
+            ("zero", Value::IntValue(0)),
+            ("more", Value::IntValue(300)),
+            ("most", Value::IntValue(i64::MAX)),
+            ("true", Value::BoolValue(true)),
+            ("false", Value::BoolValue(false)),
+        ];
+        let expected = expected.map(|(key, value)| KeyValue {
+            key: key.into(),
+            value: Some(AnyValue { value: Some(value) }),
+            ..KeyValue::default()
+        });
+        let attributes = expected.into();
+        assert_eq!(read, Span { attributes, ..span });
+    }
+}

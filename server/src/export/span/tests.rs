@@ -4,6 +4,7 @@ mod evidence;
 
 use std::collections::BTreeMap;
 
+use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
 use prost::Message as _;
 
 use super::*;
