@@ -5,18 +5,90 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStderr, Command, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
 };
 
 use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::pin;
 
-/// A process that does not outlive this value.
+/// The processes that are alive. A signal that ends this program runs no destructor, so it is caught, and
+/// these are ended first.
+static LIVING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// What a shell makes of SIGTERM.
+const TERMINATED: i32 = 143;
+
+/// Ends every living process, and this one, at SIGTERM, SIGINT and SIGHUP.
+///
+/// # Errors
+///
+/// When the signals cannot be caught.
+pub(crate) fn end_all_at_a_signal() -> anyhow::Result<()> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let entered = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    drop(entered);
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                    _ = hangup.recv() => {}
+                }
+            });
+            // Held to the end, so that no process is started any more.
+            let living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
+            for process in living.iter() {
+                // Whoever is on the list has not been waited for, so the id is still its own.
+                let _ = kill_process(*process, Signal::KILL);
+            }
+            std::process::exit(TERMINATED);
+        })?;
+    Ok(())
+}
+
+/// A process that outlives neither this value nor this program.
 #[derive(Debug)]
-pub(crate) struct Process(pub(crate) Child);
+pub(crate) struct Process(Child);
 
 impl Process {
+    /// Starts a process on `core`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub(crate) fn start(command: &mut Command, core: Option<usize>) -> anyhow::Result<Self> {
+        let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
+        let child = pin::on(core, || command.spawn())?
+            .with_context(|| format!("`{}` cannot be started", command.get_program().display()))?;
+        living.push(Pid::from_child(&child));
+        Ok(Self(child))
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// The end of its standard error, if that is a pipe and has not been taken.
+    pub(crate) fn take_stderr(&mut self) -> Option<ChildStderr> {
+        self.0.stderr.take()
+    }
+
     /// Starts a server on `core` that writes its address to standard output, in a line of its own.
     ///
     /// # Errors
@@ -27,8 +99,7 @@ impl Process {
         core: Option<usize>,
     ) -> anyhow::Result<(Self, SocketAddr)> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let child = pin::on(core, || command.spawn())?;
-        let mut process = Self(child.context("a server cannot be started")?);
+        let mut process = Self::start(command, core)?;
         let stdout = process.0.stdout.take().context("a server without output")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
@@ -42,6 +113,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = Pid::from_child(&self.0);
+        living.retain(|process| *process != own);
         // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();

@@ -6,8 +6,8 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{ChildStderr, Command, Stdio},
     sync::{Arc, mpsc},
@@ -24,7 +24,7 @@ use crate::{
     child::Process,
     launch,
     load::{self, Target},
-    pin::{self, Cores},
+    pin::Cores,
     place::{self, Binaries},
     receiver::Receiver,
 };
@@ -34,6 +34,8 @@ pub(crate) const START_MAX: Duration = Duration::from_secs(60);
 /// What differs from the built-in configuration in `[limits]`: an open loop that one slow sync holds up
 /// has more calls open than the built-in 512 of one caller, and would be told `OVERLOADED`.
 const LIMITS: &str = "in_flight = 8192\nin_flight_per_caller = 8192\n";
+/// Most bytes of its metrics.
+const PAGE_BYTES_MAX: u64 = 1024 * 1024;
 /// Most lines that a daemon's log is kept of, for the message of a failure.
 const LOG_LINES_MAX: usize = 200;
 
@@ -132,9 +134,6 @@ pub(crate) struct Daemon {
     pub(crate) metrics: SocketAddr,
     /// What receives its spans.
     pub(crate) receiver: Receiver,
-    /// From the start of the process to the first time that it called itself healthy. The polls of its health
-    /// are part of it, so it is no figure for results.
-    pub(crate) ready_after: Duration,
     folder: TempDir,
 }
 
@@ -177,15 +176,12 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let started = Instant::now();
-        let child = pin::on(deployment.cores.server, || command.spawn())?;
-        let mut process = Process(child.context("admitd cannot be started")?);
-        let stderr = process.0.stderr.take().context("admitd has no log")?;
+        let mut process = Process::start(&mut command, deployment.cores.server)?;
+        let stderr = process.take_stderr().context("admitd has no log")?;
         let Addresses { calls, metrics } = follow(stderr)?;
-        let target = Target::new(calls, tls, process.0.id());
+        let target = Target::new(calls, tls, process.id());
         load::wait_until_healthy(&target, "", START_MAX)?;
         Ok(Self {
-            ready_after: started.elapsed(),
             process,
             target,
             metrics,
@@ -194,9 +190,23 @@ impl Daemon {
         })
     }
 
+    /// Its metrics, as a scraper gets them.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be had.
+    pub(crate) fn metrics_page(&self) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(self.metrics)?;
+        stream.set_read_timeout(Some(START_MAX))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: admitd\r\nconnection: close\r\n\r\n")?;
+        let mut page = String::new();
+        stream.take(PAGE_BYTES_MAX).read_to_string(&mut page)?;
+        Ok(page)
+    }
+
     /// The process.
     pub(crate) fn id(&self) -> u32 {
-        self.process.0.id()
+        self.process.id()
     }
 
     /// The policy directory.

@@ -57,7 +57,11 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    if !matches!(command, Some(Command::ServeBare(_))) {
+        child::end_all_at_a_signal()?;
+    }
+    match command {
         Some(Command::Compare(arguments)) => compare::run(&arguments)?,
         Some(Command::ServeBare(arguments)) => bare::serve(&arguments)?,
         Some(Command::Cold(arguments)) => cold::run(&arguments)?,

@@ -18,7 +18,7 @@ use crate::{
     child::{Process, free_address},
     daemon::START_MAX,
     load::{self, Target},
-    pin, place,
+    place,
 };
 
 pub(crate) use wire::call;
@@ -133,9 +133,8 @@ impl Cerbos {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let child = pin::on(core, || command.spawn())?;
-        let process = Process(child.context("Cerbos cannot be started")?);
-        let target = Target::new(address, None, process.0.id());
+        let process = Process::start(&mut command, core)?;
+        let target = Target::new(address, None, process.id());
         load::wait_until_healthy(&target, SERVICE, START_MAX)?;
         Ok(Self {
             _process: process,

@@ -1,6 +1,6 @@
 //! Those that are compared: the floor, the floor with a sync, `admitd`, and Cerbos.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use tempfile::TempDir;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// One of those that are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Contender {
     /// A bare tonic server.
@@ -70,6 +70,9 @@ impl Contender {
     }
 }
 
+/// How the metrics say that launches were allowed.
+const DECISIONS: &str = "admit_decisions_total{";
+
 /// What it takes to start any of them.
 pub(crate) struct Stable {
     /// Daemon and command.
@@ -97,11 +100,23 @@ enum Kept {
 }
 
 impl Running {
-    /// How many spans of it have arrived; none of one that exports nothing.
-    pub(crate) fn spans(&self) -> Option<u64> {
+    /// Looks whether what has to be at work beside the answers was: the export of spans, and the metrics.
+    ///
+    /// # Errors
+    ///
+    /// When it was not.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
         match &self.kept {
-            Kept::Admitd(daemon) => Some(daemon.receiver.spans()),
-            Kept::Bare { .. } | Kept::Cerbos { .. } => None,
+            Kept::Admitd(daemon) => {
+                ensure!(daemon.receiver.spans() > 0, "no span was exported");
+                let page = daemon.metrics_page()?;
+                ensure!(
+                    page.contains(DECISIONS),
+                    "no decision stands in the metrics"
+                );
+                Ok(())
+            }
+            Kept::Bare { .. } | Kept::Cerbos { .. } => Ok(()),
         }
     }
 }
@@ -139,7 +154,7 @@ impl Stable {
         };
         let arguments = bare::Arguments::new(sync, has_tls, self.sizes, folder.path());
         let (process, address) = Process::serving(&mut arguments.command()?, cores.server)?;
-        let target = Target::new(address, tls, process.0.id());
+        let target = Target::new(address, tls, process.id());
         let call = Call::admit();
         load::wait_until_answered(&target, &call, START_MAX)?;
         Ok(Running {

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 
 use self::{
     contender::{Contender, Running, Stable},
@@ -61,6 +61,9 @@ pub(crate) struct Arguments {
     /// Leaves Cerbos out.
     #[arg(long, conflicts_with = "cerbos")]
     no_cerbos: bool,
+    /// Measures these alone, separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SERVER")]
+    only: Vec<Contender>,
     /// How often everything is measured; medians are over these.
     #[arg(long, default_value = "3")]
     rounds: Option<u32>,
@@ -131,7 +134,12 @@ impl Extent {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let extent = Extent::of(arguments);
     let binaries = Binaries::find(arguments.bin_dir.as_deref())?;
-    let cerbos = if arguments.no_cerbos || arguments.quick {
+    let chosen =
+        |contender: &Contender| arguments.only.is_empty() || arguments.only.contains(contender);
+    let is_wanted = Contender::ALL
+        .iter()
+        .any(|one| one.is_cerbos() && chosen(one));
+    let cerbos = if arguments.no_cerbos || arguments.quick || !is_wanted {
         Err("it was left out".to_owned())
     } else {
         Binary::find(arguments.cerbos.as_deref()).map_err(|error| format!("{error:#}"))
@@ -158,10 +166,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             .raw_sync_us
             .push(raw_sync_us(stable.sizes.record, extent.syncs)?);
         for layout in Layout::ALL {
-            for contender in Contender::ALL {
-                if contenders(layout, contender)
-                    && !(contender.is_cerbos() && stable.cerbos.is_none())
-                {
+            for contender in Contender::ALL.into_iter().filter(chosen) {
+                let is_there = stable.cerbos.is_some() || !contender.is_cerbos();
+                if is_there && takes_part(layout, contender) {
                     measure(&stable, &extent, layout, contender, &mut results)?;
                 }
             }
@@ -173,7 +180,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Whether a contender is measured in a layout: what is asked of both cores is the commit path alone.
-fn contenders(layout: Layout, contender: Contender) -> bool {
+fn takes_part(layout: Layout, contender: Contender) -> bool {
     let is_plain = !contender.is_cerbos() && contender != Contender::FloorTls;
     layout == Layout::OneCore || is_plain
 }
@@ -212,12 +219,7 @@ fn measure(
             figures.cpu_us
         )?;
     }
-    ensure!(
-        running.spans() != Some(0),
-        "{} exports nothing",
-        contender.name()
-    );
-    Ok(())
+    running.check().with_context(|| contender.name())
 }
 
 fn put_under(

@@ -109,24 +109,8 @@ fn cost(results: &Results) -> String {
     })
 }
 
-/// Every rate that somebody was asked for.
-fn asked(results: &Results) -> Vec<u32> {
-    let rate = |load| match load {
-        Load::PerSecond(rate) => Some(rate),
-        Load::InFlight(_) => None,
-    };
-    let mut rates: Vec<u32> = results
-        .rows
-        .iter()
-        .filter_map(|row| rate(row.load))
-        .collect();
-    rates.sort_unstable();
-    rates.dedup();
-    rates
-}
-
 fn rates(results: &Results) -> String {
-    let rates = asked(results);
+    let rates = results.rates();
     let columns: Vec<String> = rates
         .iter()
         .map(|rate| format!("{}/s", whole(f64::from(*rate))))

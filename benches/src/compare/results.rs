@@ -150,6 +150,18 @@ impl Results {
         median(pairs.filter_map(|(own, other)| Some(of(own.as_ref()?) / of(other.as_ref()?))))
     }
 
+    /// Every rate that somebody was asked for, in order.
+    pub(crate) fn rates(&self) -> Vec<u32> {
+        let rate = |row: &Row| match row.load {
+            Load::PerSecond(rate) => Some(rate),
+            Load::InFlight(_) => None,
+        };
+        let mut rates: Vec<u32> = self.rows.iter().filter_map(rate).collect();
+        rates.sort_unstable();
+        rates.dedup();
+        rates
+    }
+
     /// Adds the figures of a round.
     pub(crate) fn add(
         &mut self,
