@@ -31,7 +31,7 @@
 //! [`queue::QUEUE_MAX`] entries wait.
 //!
 //! In reading order: [`record`], [`chain`], [`segment`], [`damage`], [`verify`]; [`private`], [`keys`], [`names`], [`closed`],
-//! [`basis`]; [`current`], [`log`], [`recovery`], [`queue`], [`writer`],
+//! [`basis`], [`shelf`]; [`current`], [`log`], [`recovery`], [`queue`], [`writer`],
 //! [`trail`], [`refusals`]; [`replay`]. Deliberately absent: spans. They are a
 //! projection of this log, made by `crate::export`.
 
@@ -51,6 +51,7 @@ pub mod recovery;
 pub mod refusals;
 pub mod replay;
 pub mod segment;
+pub mod shelf;
 pub mod trail;
 pub mod verify;
 mod words;

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::reread::Reread;
 use crate::{
-    audit::{Trail, metrics::TrailMetrics, recovery::OpenError, writer::TrailWriter},
+    audit::{Trail, metrics::TrailMetrics, recovery::OpenError, shelf::Shelf, writer::TrailWriter},
     caller::Roster,
     config::{Config, ListenConfig, Source},
     export::{self, ExportConfig, ExportError, Exporter},
@@ -113,7 +113,8 @@ impl Daemon {
         let (roster, roster_now) = channel::channel(Arc::new(config.roster));
         let names_key = trail.names_key().clone();
         let rescan_interval = config.store.rescan_interval;
-        let (store, writer) = Store::open(config.store, config.terms, names_key)?;
+        let shelf = Shelf::open(trail.dir(), config.audit.free_space_min)?;
+        let (store, writer) = Store::open(config.store, config.terms, names_key, shelf)?;
         let liveness = Liveness::new(store.clone(), trail.clone(), rescan_interval);
         let reload = Reload::default();
         let (stop, stopping) = channel::channel(false);
