@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
+#[path = "scan/again.rs"]
+mod again;
 #[path = "scan/bounds.rs"]
 mod bounds;
 #[path = "scan/links.rs"]

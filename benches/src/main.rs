@@ -39,6 +39,8 @@ enum Command {
     Compare(compare::Arguments),
     /// From exec to the first answer, memory, `admit check` as a whole process, and sizes.
     Cold(cold::Arguments),
+    /// What it takes until one changed file of 10 to 100,000 is in force.
+    Reload(growth::reload::Arguments),
     /// What 1 to 10,000 watchers of one change cost.
     Watchers(growth::watchers::Arguments),
     /// What 1 to 5,000 open connections cost.
@@ -67,6 +69,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Command::Cold(arguments)) => cold::run(&arguments)?,
         Some(Command::Watchers(arguments)) => growth::watchers::run(&arguments)?,
         Some(Command::Connections(arguments)) => growth::connections::run(&arguments)?,
+        Some(Command::Reload(arguments)) => growth::reload::run(&arguments)?,
         Some(Command::Log(log)) => log.run()?,
         Some(Command::FloorServer(server)) => server.run()?,
         Some(Command::FloorClient(client)) => client.run()?,

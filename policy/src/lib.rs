@@ -6,7 +6,7 @@
 //! - [`text`], [`finding`]: places in a document, and what is wrong there
 //! - [`secret`], [`endpoint`], [`escape`]: what must never stand in a document or a request
 //! - [`json`], [`document`]: from bytes to a decision record, an admission, work items
-//! - [`source_file`], [`snapshot`]: everything read at one moment, with its digest and its contradictions
+//! - [`source_file`], [`judged`], [`snapshot`]: everything read at one moment, with its digest and its contradictions
 //! - [`case_config`]: how Case itself resolves a model
 //! - [`bounds`], [`launch`], [`facts`]: a launch as it is stated, and what the gates look at
 //! - [`standing`], [`gate`], [`mod@decide`]: the policy of the moment, the rules, the verdict
@@ -33,6 +33,7 @@ pub mod facts;
 pub mod finding;
 pub mod gate;
 pub mod json;
+pub mod judged;
 pub mod launch;
 pub mod pair;
 mod rendered;
@@ -49,6 +50,7 @@ pub use evidence::{Evidence, EvidenceCode, EvidenceVerdict, judge};
 pub use facts::Facts;
 pub use finding::{Finding, FindingCode, Place};
 pub use gate::{Code, Reason};
+pub use judged::Judged;
 pub use launch::Launch;
 pub use pair::Pair;
 pub use snapshot::Snapshot;

@@ -6,7 +6,6 @@
 
 use alloc::{
     borrow::ToOwned as _,
-    boxed::Box,
     collections::{BTreeMap, BTreeSet},
     format,
     string::String,
@@ -18,12 +17,12 @@ use crate::{
     contradiction::{self, Documents},
     digest::Digest,
     document::{
-        Kind,
-        admission::{self, Admission},
-        decision_record::{self, Branch, DecisionRecord},
-        work_item::{self, WorkItem},
+        admission::Admission,
+        decision_record::{Branch, DecisionRecord},
+        work_item::WorkItem,
     },
-    finding::{Finding, FindingCode, Place},
+    finding::{Excerpt, Finding, FindingCode, Place},
+    judged::{Judged, Said},
     pair::Pair,
     source_file::SourceFile,
     text::Source,
@@ -46,7 +45,7 @@ pub enum RecordState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admitted {
     /// One file.
-    One(Box<Admission>),
+    One(Arc<Admission>),
     /// Two or more files, all void; the places of the pair in them.
     Conflict(Vec<Place>),
 }
@@ -72,14 +71,20 @@ impl Snapshot {
     /// Judges `files`, and keeps `strays`: findings about what is no file of the policy.
     #[must_use]
     pub fn build_with_strays(files: &[SourceFile], strays: Vec<Finding>) -> Self {
-        let mut sorted: Vec<&SourceFile> = files.iter().collect();
-        sorted.sort_by(|a, b| a.path.cmp(&b.path));
+        Self::of_judged(&Judged::all(files, &[]), strays)
+    }
+
+    /// The snapshot of files that have been judged one by one; their order does not matter.
+    #[must_use]
+    pub fn of_judged(judged: &[Arc<Judged>], strays: Vec<Finding>) -> Self {
+        let mut sorted: Vec<&Judged> = judged.iter().map(|judged| &**judged).collect();
+        sorted.sort_by(|a, b| a.file().path.cmp(&b.file().path));
         let mut reading = Reading {
             findings: strays,
             ..Reading::default()
         };
-        for file in &sorted {
-            reading.file(file);
+        for judged in &sorted {
+            reading.take(judged);
         }
         let record = reading.record();
         let admissions = reading.admissions();
@@ -211,19 +216,31 @@ impl Snapshot {
             })
     }
 
+    /// The pairs that the record names, if it is valid.
+    fn selected(&self) -> impl Iterator<Item = &Pair> {
+        self.valid_record().into_iter().flat_map(|record| {
+            let selected = [&record.primary, &record.fallback];
+            selected.into_iter().flatten().map(|named| &named.pair)
+        })
+    }
+
     /// Every pair that the record or an admission names, in order.
     #[must_use]
     pub fn pairs(&self) -> BTreeSet<Pair> {
-        let named = self.valid_record().into_iter().flat_map(|record| {
-            [&record.primary, &record.fallback]
-                .into_iter()
-                .flatten()
-                .map(|named| named.pair.clone())
-        });
         self.admitted_pairs()
             .map(|(pair, _)| pair)
-            .chain(named)
+            .chain(self.selected().cloned())
             .collect()
+    }
+
+    /// The providers and models of these pairs, in no order, some of them more than once.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let providers = self.admissions.keys();
+        let models = self.admissions.values().flat_map(BTreeMap::keys);
+        let selected = self
+            .selected()
+            .flat_map(|pair| [&pair.provider, &pair.model]);
+        providers.chain(models).chain(selected).map(String::as_str)
     }
 
     /// The work items, in the order of the documents.
@@ -240,66 +257,30 @@ impl Snapshot {
 }
 
 /// A decision record that was found, with its path: valid, or the places of its findings.
-type FoundRecord = (Arc<str>, Result<DecisionRecord, Vec<Place>>);
+type FoundRecord<'a> = (&'a Arc<str>, &'a Result<DecisionRecord, Vec<Place>>);
 
 /// What has been read so far.
 #[derive(Default)]
-struct Reading {
-    records: Vec<FoundRecord>,
-    valid_admissions: BTreeMap<Pair, Vec<Admission>>,
+struct Reading<'a> {
+    records: Vec<FoundRecord<'a>>,
+    valid_admissions: Vec<&'a Arc<Admission>>,
     invalid_admissions: BTreeMap<Digest, Place>,
     work_items: Vec<WorkItem>,
     findings: Vec<Finding>,
 }
 
-impl Reading {
-    fn file(&mut self, file: &SourceFile) {
-        let bytes = match &file.content {
-            Ok(bytes) => bytes,
-            Err(fault) => {
-                self.findings.push(fault.finding(file));
-                if file.kind == Kind::DecisionRecord {
-                    let places = Vec::from([Place::whole(&file.path)]);
-                    self.records.push((Arc::clone(&file.path), Err(places)));
-                }
-                return;
+impl<'a> Reading<'a> {
+    fn take(&mut self, judged: &'a Judged) {
+        self.findings.extend(judged.findings().cloned());
+        match judged.said() {
+            Said::Record(record) => self.records.push((&judged.file().path, record)),
+            Said::Admission(admission, _) => self.valid_admissions.push(admission),
+            Said::InvalidAdmission(digest, place) => {
+                self.invalid_admissions.insert(*digest, place.clone());
             }
-        };
-        match file.kind {
-            Kind::DecisionRecord => {
-                let parsed = decision_record::parse(&file.path, bytes)
-                    .map_err(|findings| self.keep(findings));
-                self.records.push((Arc::clone(&file.path), parsed));
-            }
-            Kind::Admission => match admission::parse(&file.path, bytes) {
-                Ok(admission) => self
-                    .valid_admissions
-                    .entry(admission.pair.value.clone())
-                    .or_default()
-                    .push(admission),
-                Err(findings) => {
-                    let places = self.keep(findings);
-                    let place = places.into_iter().next();
-                    let place = place.unwrap_or_else(|| Place::whole(&file.path));
-                    self.invalid_admissions.insert(Digest::of(bytes), place);
-                }
-            },
-            Kind::WorkItems => {
-                let (items, findings) = work_item::parse(&file.path, bytes);
-                self.work_items.extend(items);
-                self.findings.extend(findings);
-            }
+            Said::WorkItems(items) => self.work_items.extend(items.iter().cloned()),
+            Said::Nothing => {}
         }
-    }
-
-    /// Keeps `findings`; their places.
-    fn keep(&mut self, findings: Vec<Finding>) -> Vec<Place> {
-        let places = findings
-            .iter()
-            .map(|finding| finding.place.clone())
-            .collect();
-        self.findings.extend(findings);
-        places
     }
 
     fn record(&mut self) -> RecordState {
@@ -324,18 +305,22 @@ impl Reading {
                     .push(Finding::whole(code, &Arc::from("."), message));
                 RecordState::Missing
             }
-            Some((_, Ok(record))) => RecordState::Valid(record),
-            Some((_, Err(places))) => RecordState::Invalid(places),
+            Some((_, Ok(record))) => RecordState::Valid(record.clone()),
+            Some((_, Err(places))) => RecordState::Invalid(places.clone()),
         }
     }
 
     fn admissions(&mut self) -> BTreeMap<String, BTreeMap<String, Admitted>> {
         let mut admissions: BTreeMap<String, BTreeMap<String, Admitted>> = BTreeMap::new();
-        for (pair, mut files) in core::mem::take(&mut self.valid_admissions) {
-            let only = if files.len() == 1 { files.pop() } else { None };
-            let admitted = match only {
-                Some(admission) => Admitted::One(Box::new(admission)),
-                None => {
+        let mut valid = core::mem::take(&mut self.valid_admissions);
+        // Files of one pair stay in the order of their paths.
+        valid.sort_by(|a, b| a.pair.value.cmp(&b.pair.value));
+        for files in valid.chunk_by(|a, b| a.pair.value == b.pair.value) {
+            let Some(first) = files.first() else { continue };
+            let pair = &first.pair.value;
+            let admitted = match files {
+                [admission] => Admitted::One(Arc::clone(admission)),
+                _ => {
                     let places: Vec<Place> =
                         files.iter().map(|file| file.pair.place.clone()).collect();
                     for place in &places {
@@ -353,10 +338,11 @@ impl Reading {
                     Admitted::Conflict(places)
                 }
             };
-            admissions
-                .entry(pair.provider)
-                .or_default()
-                .insert(pair.model, admitted);
+            let models = match admissions.get_mut(&pair.provider) {
+                Some(models) => models,
+                None => admissions.entry(pair.provider.clone()).or_default(),
+            };
+            models.insert(pair.model.clone(), admitted);
         }
         admissions
     }
@@ -371,40 +357,42 @@ fn another<'a>(places: &'a [Place], place: &Place) -> &'a str {
 }
 
 /// Gives a finding that compares documents the line that it stands in.
-fn show_lines(findings: &mut [Finding], sorted: &[&SourceFile]) {
+fn show_lines(findings: &mut [Finding], sorted: &[&Judged]) {
     let mut sources: BTreeMap<Arc<str>, Option<Source<'_>>> = BTreeMap::new();
     for finding in findings {
-        if finding.excerpt.is_some() || finding.place.line == 0 {
+        let place = &finding.place;
+        if finding.excerpt.is_some() || place.line == 0 {
             continue;
         }
-        let path = &finding.place.path;
-        let source = sources.entry(Arc::clone(path)).or_insert_with(|| {
-            let at = sorted.binary_search_by(|file| file.path.cmp(path)).ok()?;
-            let file = sorted.get(at)?;
-            let text = core::str::from_utf8(file.content.as_ref().ok()?).ok()?;
-            Some(match file.kind {
-                Kind::DecisionRecord | Kind::WorkItems => Source::new(path, text),
-                Kind::Admission => Source::json(path, text),
-            })
-        });
-        finding.excerpt = source
-            .as_ref()
-            .and_then(|source| source.excerpt_at(&finding.place));
+        let at = sorted.binary_search_by(|judged| judged.file().path.cmp(&place.path));
+        let judged = at.ok().and_then(|at| sorted.get(at));
+        finding.excerpt = match judged.and_then(|judged| pair_line(judged, place)) {
+            Some(line) => Some(line.clone()),
+            None => sources
+                .entry(Arc::clone(&place.path))
+                .or_insert_with(|| judged.and_then(|judged| judged.source()))
+                .as_ref()
+                .and_then(|source| source.excerpt_at(place)),
+        };
+    }
+}
+
+/// The line of an admission at `place`, if that is where its pair stands: it is shown of most of them.
+fn pair_line<'a>(judged: &'a Judged, place: &Place) -> Option<&'a Excerpt> {
+    match judged.said() {
+        Said::Admission(admission, line) if admission.pair.place == *place => line.as_ref(),
+        Said::Admission(..)
+        | Said::Record(_)
+        | Said::InvalidAdmission(..)
+        | Said::WorkItems(_)
+        | Said::Nothing => None,
     }
 }
 
 /// The digest over the decision records and admission files among `sorted`.
-fn digest(sorted: &[&SourceFile]) -> Digest {
-    let mut lines = String::new();
-    for file in sorted {
-        if file.kind == Kind::WorkItems {
-            continue;
-        }
-        let line = match &file.content {
-            Ok(bytes) => format!("{}  {}\n", Digest::of(bytes), file.path),
-            Err(fault) => format!("{}  {}\n", fault.marker(), file.path),
-        };
-        lines.push_str(&line);
-    }
-    Digest::of(lines.as_bytes())
+fn digest(sorted: &[&Judged]) -> Digest {
+    let lines = sorted.iter().filter_map(|judged| judged.digest_line());
+    let mut text = String::with_capacity(lines.clone().map(str::len).sum());
+    text.extend(lines);
+    Digest::of(text.as_bytes())
 }

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use admit_policy::{
-    FindingCode, Snapshot, SourceFile, document::Kind, snapshot::RecordState,
+    FindingCode, Judged, Snapshot, SourceFile, document::Kind, snapshot::RecordState,
     source_file::ContentFault,
 };
 use proptest::{prelude::*, sample::select};
@@ -139,6 +139,28 @@ proptest! {
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
+
+    #[test]
+    fn what_is_judged_step_by_step_is_as_judged_at_once(
+        steps in prop::collection::vec((directory(), any::<prop::sample::Index>()), 1..5)
+    ) {
+        let mut files: Vec<SourceFile> = Vec::new();
+        let mut judged: Vec<Arc<Judged>> = Vec::new();
+        for (changed, at) in steps {
+            // Some files stay, some change, some go, some come.
+            files.truncate(at.index(files.len() + 1));
+            files.retain(|file| changed.iter().all(|other| other.path != file.path));
+            files.extend(changed);
+            files.sort_by(|a, b| a.path.cmp(&b.path));
+            let former = judged;
+            judged = Judged::all(&files, &former);
+            check_same(&Snapshot::of_judged(&judged, Vec::new()), &Snapshot::build(&files));
+            for one in &judged {
+                let same = former.iter().find(|other| other.file() == one.file());
+                prop_assert!(same.is_none_or(|same| Arc::ptr_eq(same, one)));
+            }
+        }
+    }
 
     #[test]
     fn the_order_of_the_files_does_not_matter(

@@ -32,6 +32,7 @@ pub mod key_file;
 pub mod limits;
 pub mod metrics;
 pub mod operations;
+mod pause;
 pub mod permit;
 pub mod readiness;
 pub mod report;

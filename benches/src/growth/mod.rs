@@ -3,4 +3,5 @@
 pub(crate) mod connections;
 mod curve;
 pub(crate) mod log;
+pub(crate) mod reload;
 pub(crate) mod watchers;

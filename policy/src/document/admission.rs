@@ -11,7 +11,7 @@ use crate::{
     digest::Digest,
     endpoint,
     escape::any_reading,
-    finding::{Finding, FindingCode, Place},
+    finding::{Excerpt, Finding, FindingCode, Place},
     json::{self, JsonError, Member, Node, Value},
     pair::{MODEL_BYTES_MAX, PROVIDER_BYTES_MAX, Pair, name_fault},
     secret,
@@ -96,12 +96,19 @@ pub struct Admission {
     pub auth_bridge: Located<AuthBridge>,
 }
 
+type Lined = Result<(Admission, Option<Excerpt>), Vec<Finding>>;
+
 /// Reads an admission file. It is valid exactly when there is no finding.
 ///
 /// # Errors
 ///
 /// Every finding, in the order of the file.
 pub fn parse(path: &Arc<str>, bytes: &[u8]) -> Result<Admission, Vec<Finding>> {
+    parse_with_line(path, bytes).map(|(admission, _)| admission)
+}
+
+/// The same with the line that the pair stands in.
+pub(crate) fn parse_with_line(path: &Arc<str>, bytes: &[u8]) -> Lined {
     let text = decode(path, bytes).map_err(|finding| Vec::from([finding]))?;
     let source = Source::json(path, text);
     let mut findings = forbidden(&source);
@@ -126,10 +133,9 @@ pub fn parse(path: &Arc<str>, bytes: &[u8]) -> Result<Admission, Vec<Finding>> {
         object.close(&mut findings);
     }
     findings.sort_by(|a, b| a.place.cmp(&b.place));
-    match admission {
-        Some(admission) if findings.is_empty() => Ok(admission),
-        Some(_) | None => Err(findings),
-    }
+    let admission = admission.filter(|_| findings.is_empty()).ok_or(findings)?;
+    let line = source.excerpt_at(&admission.pair.place);
+    Ok((admission, line))
 }
 
 /// Reads every field, so that every fault is found, and only then puts them together.

@@ -6,30 +6,34 @@
 //! the documents (they are kept in git) can tell that they are the ones. Classes of credential
 //! sources and networks are closed as in the log, and compared in that form.
 
+mod admission;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use admit_policy::{
-    Digest, Pair, Place, Snapshot, Terms, Timestamp,
-    document::{
-        admission::{self, Admission, Located},
-        decision_record::{self, DecisionRecord, NamedPair},
-    },
+    Digest, Pair, Place, Snapshot, Terms,
+    document::decision_record::{self, DecisionRecord, NamedPair},
     snapshot::{Admitted, RecordState},
 };
 use serde::{Deserialize, Serialize};
 
+use self::admission::{Classes, KeptAdmission};
 use super::{
     names::Names,
     private::{make_folder, replace, sync_folder},
     record,
     words::same_words,
 };
+use crate::pause::Pause;
 
 /// The folder of the bases, within the audit directory.
 pub const BASES_FOLDER: &str = "bases";
@@ -95,58 +99,8 @@ enum Branch {
     LocalProviderRequired,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct KeptAdmission {
-    digest: String,
-    provider: String,
-    model: String,
-    status: Status,
-    provider_class: ProviderClass,
-    role: Role,
-    credential_source_class: String,
-    allowed_network_class: String,
-    admission_timestamp: String,
-    expires_at: Option<String>,
-    auth_bridge: AuthBridge,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Status {
-    Admitted,
-    Revoked,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ProviderClass {
-    LocalCaseCompatible,
-    ExternalAnthropic,
-    ExternalFallback,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Role {
-    Primary,
-    Fallback,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum AuthBridge {
-    Proven,
-    Unproven,
-}
-
 same_words! {
     decision_record::Branch => Branch { NotDecided, ExternalProviderApproved, LocalProviderRequired, }
-    admission::Status => Status { Admitted, Revoked, }
-    admission::ProviderClass => ProviderClass {
-        LocalCaseCompatible, ExternalAnthropic, ExternalFallback,
-    }
-    admission::Role => Role { Primary, Fallback, }
-    admission::AuthBridge => AuthBridge { Proven, Unproven, }
 }
 
 /// A basis, ready to be kept: its bytes and their digest.
@@ -155,7 +109,14 @@ pub struct Basis {
     /// SHA-256 of the bytes.
     pub digest: Digest,
     bytes: Vec<u8>,
+    /// This process has kept it.
+    is_kept: AtomicBool,
+    /// A record is based on it.
+    is_used: AtomicBool,
 }
+
+/// Held while a basis is being kept: two that are equal have one file.
+static KEEPING: Mutex<()> = Mutex::new(());
 
 impl Basis {
     /// What `snapshot` and `terms` come down to.
@@ -167,6 +128,8 @@ impl Basis {
         Self {
             digest: Digest::of(&bytes),
             bytes,
+            is_kept: AtomicBool::new(false),
+            is_used: AtomicBool::new(false),
         }
     }
 
@@ -179,16 +142,44 @@ impl Basis {
         path(dir, &self.digest.to_string()).try_exists()
     }
 
-    /// Keeps the basis in the audit directory `dir`, durably. What a crash left there under its name is
-    /// not trusted: it is read, and made durable or made anew.
+    /// Its size, in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether it was kept for a record.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+
+    /// Keeps the basis in the audit directory `dir` for a record, durably. What a crash left there under its
+    /// name is not trusted: it is read, and made durable or made anew.
     ///
     /// # Errors
     ///
     /// When the file cannot be written.
     pub fn keep(&self, dir: &Path) -> io::Result<()> {
+        self.is_used.store(true, Ordering::Relaxed);
+        self.keep_unused(dir)
+    }
+
+    /// The same before any record is based on it.
+    pub(super) fn keep_unused(&self, dir: &Path) -> io::Result<()> {
         if self.bytes.is_empty() {
             return Err(io::ErrorKind::InvalidData.into());
         }
+        let _keeping = KEEPING.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_kept.load(Ordering::Relaxed) && self.is_there(dir)? {
+            return Ok(());
+        }
+        self.write(dir)?;
+        self.is_kept.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn write(&self, dir: &Path) -> io::Result<()> {
         let path = path(dir, &self.digest.to_string());
         let folder = dir.join(BASES_FOLDER);
         make_folder(&folder)?;
@@ -270,13 +261,18 @@ impl Kept {
             .map(|(pair, _)| (pair.provider, pair.model))
             .collect();
         let invalid = snapshot.invalid_admissions();
+        let mut classes = Classes::new(names);
+        let mut pause = Pause::default();
         Self {
             version: record::VERSION,
             policy: snapshot.digest().to_string(),
             record,
             admissions: snapshot
                 .admissions()
-                .map(|admission| KeptAdmission::of(admission, names))
+                .map(|admission| {
+                    pause.step();
+                    KeptAdmission::of(admission, &mut classes)
+                })
                 .collect(),
             conflicts,
             invalid_admissions: invalid.map(|(digest, _)| digest.to_string()).collect(),
@@ -320,7 +316,7 @@ impl Kept {
         for kept in self.admissions {
             let admission = kept.open(&nowhere)?;
             let pair = admission.pair.value.clone();
-            admissions.push((pair, Admitted::One(Box::new(admission))));
+            admissions.push((pair, Admitted::One(Arc::new(admission))));
         }
         for pair in self.conflicts {
             admissions.push((pair_of(pair), Admitted::Conflict(Vec::new())));
@@ -351,51 +347,4 @@ impl Kept {
 
 fn pair_of((provider, model): (String, String)) -> Pair {
     Pair { provider, model }
-}
-
-impl KeptAdmission {
-    fn of(admission: &Admission, names: &Names) -> Self {
-        Self {
-            digest: admission.digest.to_string(),
-            provider: admission.pair.value.provider.clone(),
-            model: admission.pair.value.model.clone(),
-            status: admission.status.value.into(),
-            provider_class: admission.provider_class.value.into(),
-            role: admission.role.value.into(),
-            credential_source_class: names.close_class(&admission.credential_source_class.value),
-            allowed_network_class: names.close_class(&admission.allowed_network_class.value),
-            admission_timestamp: admission.admission_timestamp.value.to_string(),
-            expires_at: admission
-                .expires_at
-                .as_ref()
-                .map(|expires_at| expires_at.value.to_string()),
-            auth_bridge: admission.auth_bridge.value.into(),
-        }
-    }
-
-    fn open(self, nowhere: &Place) -> Option<Admission> {
-        let expires_at = match self.expires_at {
-            None => None,
-            Some(text) => Some(located(Timestamp::parse(&text)?, nowhere)),
-        };
-        Some(Admission {
-            digest: Digest::parse(&self.digest)?,
-            pair: located(pair_of((self.provider, self.model)), nowhere),
-            status: located(self.status.into(), nowhere),
-            provider_class: located(self.provider_class.into(), nowhere),
-            role: located(self.role.into(), nowhere),
-            credential_source_class: located(self.credential_source_class, nowhere),
-            allowed_network_class: located(self.allowed_network_class, nowhere),
-            admission_timestamp: located(Timestamp::parse(&self.admission_timestamp)?, nowhere),
-            expires_at,
-            auth_bridge: located(self.auth_bridge.into(), nowhere),
-        })
-    }
-}
-
-fn located<T>(value: T, place: &Place) -> Located<T> {
-    Located {
-        value,
-        place: place.clone(),
-    }
 }

@@ -165,7 +165,9 @@ mod tests {
     use super::*;
     use crate::audit::record::{Entry, Gap};
 
-    fn both(json: &str) -> (Option<(Links, Entry)>, Option<(Links, Entry)>) {
+    type Read = Option<(Links, Entry)>;
+
+    fn both(json: &str) -> (Read, Read) {
         let linked = serde_json::from_str::<Linked<Gap>>(json).ok();
         let apart = serde_json::from_str(json).ok();
         let apart = apart.zip(serde_json::from_str(json).ok());

@@ -31,7 +31,7 @@
 //! [`inbox::WAITING_MAX`] entries wait.
 //!
 //! In reading order: [`record`], [`chain`], `linked`, [`segment`], [`damage`], `pass`, `checker`, [`verify`]; [`private`], [`keys`], [`names`], [`closed`],
-//! [`basis`]; [`current`], [`log`], [`recovery`], [`queue`], [`inbox`], [`writer`],
+//! [`basis`], [`shelf`]; [`current`], [`log`], [`recovery`], [`queue`], [`inbox`], [`writer`],
 //! [`trail`], [`refusals`]; [`replay`]. Deliberately absent: spans. They are a
 //! projection of this log, made by `crate::export`.
 
@@ -55,6 +55,7 @@ pub mod recovery;
 pub mod refusals;
 pub mod replay;
 pub mod segment;
+pub mod shelf;
 pub mod trail;
 pub mod verify;
 mod words;

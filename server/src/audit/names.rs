@@ -4,7 +4,7 @@
 //! [`open`] is the way back, for replay: an HMAC whose name the policy at hand has becomes
 //! that name again, and any other one becomes a text that can equal no name of any policy.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use admit_policy::{
     Digest, Snapshot,
@@ -38,17 +38,17 @@ const PRODUCT_NAMES: [&str; 4] = [FAKE_PROVIDER, SILENT_PROVIDER, SILENT_MODEL, 
 #[derive(Clone, Debug)]
 pub struct Names {
     key: NamesKey,
-    in_clear: BTreeSet<String>,
-    digests_in_clear: BTreeSet<Digest>,
+    in_clear: HashSet<String>,
+    digests_in_clear: HashSet<Digest>,
 }
 
 impl Names {
     /// The names of `snapshot`, closed with `key`.
     #[must_use]
     pub fn of(snapshot: Option<&Snapshot>, key: NamesKey) -> Self {
-        let named = snapshot.into_iter().flat_map(Snapshot::pairs);
+        let named = snapshot.into_iter().flat_map(Snapshot::names);
         let in_clear = named
-            .flat_map(|pair| [pair.provider, pair.model])
+            .map(str::to_owned)
             .chain(PRODUCT_NAMES.map(str::to_owned))
             .chain(known_providers().map(str::to_owned))
             .collect();

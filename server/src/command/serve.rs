@@ -11,7 +11,7 @@ use tokio::{
 
 use super::reread::Reread;
 use crate::{
-    audit::{Trail, metrics::TrailMetrics, recovery::OpenError, writer::TrailWriter},
+    audit::{Trail, metrics::TrailMetrics, recovery::OpenError, shelf::Shelf, writer::TrailWriter},
     caller::Roster,
     config::{Config, ListenConfig, Source},
     export::{self, ExportConfig, ExportError, Exporter},
@@ -107,7 +107,9 @@ impl Daemon {
         // Everything else that the start has to do goes on while the policy is read and judged.
         let names_key = trail.names_key().clone();
         let rescan_interval = config.store.rescan_interval;
-        let (store, writer) = Store::open(config.store.clone(), config.terms.clone(), names_key)?;
+        let shelf = Shelf::open(trail.dir(), config.audit.free_space_min)?;
+        let (store, writer) =
+            Store::open(config.store.clone(), config.terms.clone(), names_key, shelf)?;
         let (keyring, keys) = Keyring::open(&config.permit, &config.audit.dir)?;
         let exporter = start_export(config.export.clone(), &trail)?;
         let (tls, follower) = open_tls(&config.listen, &metrics)?.unzip();

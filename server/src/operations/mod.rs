@@ -78,7 +78,7 @@ pub(crate) mod stage {
 
     use super::*;
     use crate::{
-        audit::{LogConfig, metrics::TrailMetrics, writer::TrailWriter},
+        audit::{LogConfig, metrics::TrailMetrics, shelf::Shelf, writer::TrailWriter},
         store::{StoreConfig, Writer},
     };
 
@@ -119,7 +119,9 @@ pub(crate) mod stage {
         let trail_metrics = TrailMetrics::register(&mut registry);
         let metrics = Metrics::register(&mut registry);
         let (trail, trail_writer) = Trail::open(log, trail_metrics).unwrap();
-        let (store, writer) = Store::open(config, terms, trail.names_key().clone()).unwrap();
+        let shelf = Shelf::open(trail.dir(), 0).unwrap();
+        let names_key = trail.names_key().clone();
+        let (store, writer) = Store::open(config, terms, names_key, shelf).unwrap();
         let (sender, stop) = channel::channel(false);
         let watched = Watched {
             registry,

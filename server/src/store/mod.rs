@@ -22,7 +22,7 @@ use std::{
 use admit_policy::{Snapshot, Standing, Terms, Timestamp};
 use tokio::sync::watch as channel;
 
-use crate::audit::{basis::Basis, keys::NamesKey, names::Names};
+use crate::audit::{basis::Basis, keys::NamesKey, names::Names, shelf::Shelf};
 
 pub use writer::Writer;
 
@@ -139,7 +139,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Starts the writer.
+    /// Starts the writer, which puts the basis of each policy on `shelf`.
     ///
     /// # Errors
     ///
@@ -148,11 +148,18 @@ impl Store {
         config: StoreConfig,
         terms: Terms,
         names_key: NamesKey,
+        shelf: Shelf,
     ) -> std::io::Result<(Self, Writer)> {
         let (sender, state) = channel::channel(State::default());
         let (attempting, attempts) = channel::channel(Attempts::none());
         let terms = Arc::new(terms);
-        let writer = Writer::start(config, Arc::clone(&terms), names_key, sender, attempting)?;
+        let writer = Writer::start(
+            config,
+            Arc::clone(&terms),
+            (names_key, shelf),
+            sender,
+            attempting,
+        )?;
         let store = Self {
             state,
             attempts,

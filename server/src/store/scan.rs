@@ -12,26 +12,27 @@
 
 mod content;
 mod link;
+pub mod memory;
+mod shown;
 
 use std::{
     collections::{HashSet, VecDeque},
     ffi::OsStr,
-    fs, io,
+    fs::{self, Metadata},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use admit_policy::{
-    Finding, FindingCode, SourceFile,
-    document::Kind,
-    source_file::ContentFault,
-    text::{is_invisible, shown},
+use admit_policy::{Finding, FindingCode, SourceFile, document::Kind, source_file::ContentFault};
+
+use self::{
+    content::ReadFault,
+    link::Target,
+    memory::{Memory, Stamp, Trust},
+    shown::Shown,
 };
-
-use self::{content::ReadFault, link::Target};
-
-/// Longest path that is shown, in bytes.
-const PATH_BYTES_MAX: usize = 4096;
+use crate::pause::Pause;
 
 /// Limits of one reading.
 #[derive(Clone, Copy, Debug)]
@@ -127,12 +128,26 @@ pub enum ScanError {
     Clock,
 }
 
-/// Reads the policy directory once.
+/// Reads the policy directory once, every file of it.
 ///
 /// # Errors
 ///
 /// When the search could not be completed.
 pub fn scan(policy_dir: &Path, limits: &Limits) -> Result<Reading, ScanError> {
+    scan_again(policy_dir, limits, &mut Memory::new(Trust::DEFAULT))
+}
+
+/// Reads the policy directory; of a file that certainly is as `memory` has it, not the content.
+///
+/// # Errors
+///
+/// When the search could not be completed.
+pub fn scan_again(
+    policy_dir: &Path,
+    limits: &Limits,
+    memory: &mut Memory,
+) -> Result<Reading, ScanError> {
+    memory.begin();
     let root = fs::canonicalize(policy_dir).map_err(ScanError::Root)?;
     if !fs::metadata(&root).map_err(ScanError::Root)?.is_dir() {
         return Err(ScanError::Root(io::ErrorKind::NotADirectory.into()));
@@ -140,6 +155,7 @@ pub fn scan(policy_dir: &Path, limits: &Limits) -> Result<Reading, ScanError> {
     let mut search = Search {
         root: root.clone(),
         limits,
+        memory,
         reading: Reading::default(),
         folders: VecDeque::from([Found {
             real: root,
@@ -151,41 +167,14 @@ pub fn scan(policy_dir: &Path, limits: &Limits) -> Result<Reading, ScanError> {
         files_seen: HashSet::new(),
         entries: 0,
         bytes: 0,
+        pause: Pause::default(),
     };
     search.run()?;
     let mut reading = search.reading;
+    search.memory.end();
     reading.files.sort_by(|a, b| a.path.cmp(&b.path));
     reading.strays.sort_by(|a, b| a.place.cmp(&b.place));
     Ok(reading)
-}
-
-/// A path within the policy directory, as it may be shown.
-#[derive(Clone, Default)]
-struct Shown {
-    path: String,
-    /// The real path can not be shown as it is.
-    altered: bool,
-}
-
-impl Shown {
-    fn join(&self, name: &OsStr) -> Self {
-        let text = name.to_string_lossy();
-        let is_plain = name.to_str().is_some() && !text.contains(is_invisible);
-        let visible = shown(&text, PATH_BYTES_MAX);
-        let altered = self.altered || !is_plain || visible != text;
-        let mut path = if self.path.is_empty() {
-            visible
-        } else {
-            format!("{}/{visible}", self.path)
-        };
-        // Escapes take more room than what they stand for.
-        let is_too_long = path.len() > PATH_BYTES_MAX;
-        path.truncate(path.floor_char_boundary(PATH_BYTES_MAX));
-        Self {
-            path,
-            altered: altered || is_too_long,
-        }
-    }
 }
 
 /// An entry that has been found.
@@ -205,6 +194,7 @@ impl Found {
 struct Search<'a> {
     root: PathBuf,
     limits: &'a Limits,
+    memory: &'a mut Memory,
     reading: Reading,
     folders: VecDeque<Found>,
     links: VecDeque<Found>,
@@ -212,6 +202,7 @@ struct Search<'a> {
     files_seen: HashSet<PathBuf>,
     entries: usize,
     bytes: usize,
+    pause: Pause,
 }
 
 impl Search<'_> {
@@ -247,8 +238,10 @@ impl Search<'_> {
             let max = self.limits.entries_max;
             return Err(ScanError::TooManyEntries { max });
         }
-        entries.sort_by_key(fs::DirEntry::file_name);
+        // Each name is a copy.
+        entries.sort_by_cached_key(fs::DirEntry::file_name);
         for entry in entries {
+            self.pause.step();
             self.entry(folder, &entry)?;
         }
         Ok(())
@@ -291,7 +284,7 @@ impl Search<'_> {
             Ok(())
         } else {
             match kind_of(&name) {
-                Some(kind) => self.file(found, kind),
+                Some(kind) => self.file(found, kind, entry.metadata().ok().as_ref()),
                 None => Ok(()),
             }
         }
@@ -312,15 +305,11 @@ impl Search<'_> {
         let kind = link.real.file_name().and_then(kind_of);
         match Target::of(&link.real, &self.root) {
             Target::Inside { real, .. } if self.folders_seen.contains(&real) => Ok(()),
-            Target::Inside {
-                real,
-                is_folder: true,
-            } => self.found_folder(Found { real, ..link }),
-            Target::Inside {
-                real,
-                is_folder: false,
-            } => match kind {
-                Some(kind) => self.file(Found { real, ..link }, kind),
+            Target::Inside { real, metadata } if metadata.is_dir() => {
+                self.found_folder(Found { real, ..link })
+            }
+            Target::Inside { real, metadata } => match kind {
+                Some(kind) => self.file(Found { real, ..link }, kind, Some(&metadata)),
                 None => Ok(()),
             },
             Target::Outside { may_be_folder } => self.link_not_followed(link, kind, may_be_folder),
@@ -348,11 +337,19 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn file(&mut self, found: Found, kind: Kind) -> Result<(), ScanError> {
+    fn file(
+        &mut self,
+        found: Found,
+        kind: Kind,
+        metadata: Option<&Metadata>,
+    ) -> Result<(), ScanError> {
         if !self.files_seen.insert(found.real.clone()) {
             return Ok(());
         }
-        let content = match content::read(&found.real, kind.bytes_max()) {
+        let recalled = metadata
+            .and_then(Stamp::of)
+            .and_then(|stamp| self.memory.recall(&stamp, kind.bytes_max()));
+        let content = match recalled.map_or_else(|| self.read(&found.real, kind), Ok) {
             // It vanished; the next reading will differ.
             Err(ReadFault::Vanished) => return Ok(()),
             Err(ReadFault::Content(fault)) => Err(fault),
@@ -360,6 +357,10 @@ impl Search<'_> {
             Ok(bytes) => Ok(bytes),
         };
         self.push(found.shown, kind, content)
+    }
+
+    fn read(&mut self, path: &Path, kind: Kind) -> Result<Arc<[u8]>, ReadFault> {
+        content::read(path, kind.bytes_max(), self.memory)
     }
 
     fn push(

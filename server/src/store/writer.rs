@@ -6,22 +6,25 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
     time::Instant,
 };
 
-use admit_policy::{Snapshot, Terms};
+use admit_policy::{Judged, Snapshot, Terms};
 use tokio::sync::watch as channel;
 
 use super::{
     Attempts, Loaded, SETTLE, State, StoreConfig, Verified,
-    scan::{self, Reading, ScanError},
+    scan::{
+        self, Reading, ScanError,
+        memory::{Memory, Trust},
+    },
     watch::Watches,
 };
 use crate::{
-    audit::{basis::Basis, keys::NamesKey, names::Names},
+    audit::{basis::Basis, keys::NamesKey, names::Names, shelf::Shelf},
     clock,
 };
 
@@ -39,7 +42,7 @@ impl Writer {
     pub(super) fn start(
         config: StoreConfig,
         terms: Arc<Terms>,
-        names_key: NamesKey,
+        (names_key, shelf): (NamesKey, Shelf),
         state: channel::Sender<State>,
         attempts: channel::Sender<Attempts>,
     ) -> std::io::Result<Self> {
@@ -51,12 +54,16 @@ impl Writer {
             config,
             terms,
             names_key,
+            shelf,
             state,
             attempts,
             woken,
             stop: Arc::clone(&stop),
+            memory: Memory::new(Trust::DEFAULT),
+            judged: Vec::new(),
             current: None,
             candidate: None,
+            retired: Vec::new(),
         };
         // A reading that hangs in the file system hangs this thread only; the snapshot then ages.
         thread::Builder::new()
@@ -83,15 +90,23 @@ struct Writing {
     config: StoreConfig,
     terms: Arc<Terms>,
     names_key: NamesKey,
+    shelf: Shelf,
     state: channel::Sender<State>,
     attempts: channel::Sender<Attempts>,
     watches: Watches,
     woken: Receiver<()>,
     stop: Arc<AtomicBool>,
+    /// What former readings found in the files.
+    memory: Memory,
+    /// The files of the snapshot in force, each with its judgment.
+    judged: Vec<Arc<Judged>>,
     /// The reading that the snapshot in force was made from.
     current: Option<Reading>,
     /// A reading that differs from it and has been seen once.
     candidate: Option<Reading>,
+    /// Policies that were in force, for as long as a request may look at them: the last one to let go of a
+    /// large one takes a while to free it, and that shall be this thread.
+    retired: Vec<Arc<Loaded>>,
 }
 
 impl Writing {
@@ -110,12 +125,31 @@ impl Writing {
             if mem::take(&mut was_woken) || self.candidate.is_some() {
                 thread::sleep(SETTLE);
             } else {
-                let left = self
-                    .config
-                    .rescan_interval
-                    .saturating_sub(started.elapsed());
                 // Woken or not, the next thing to do is to read.
-                was_woken = self.woken.recv_timeout(left).is_ok();
+                was_woken = self.rest(started);
+            }
+        }
+    }
+
+    /// Rests until the next reading is due, `rescan_interval` after `started`, and frees what nobody looks at
+    /// any more; whether something woke it up.
+    fn rest(&mut self, started: Instant) -> bool {
+        loop {
+            // Nobody else can get hold of one that only this thread has.
+            self.retired.retain(|loaded| Arc::strong_count(loaded) > 1);
+            let left = self
+                .config
+                .rescan_interval
+                .saturating_sub(started.elapsed());
+            let pause = if self.retired.is_empty() {
+                left
+            } else {
+                left.min(SETTLE)
+            };
+            match self.woken.recv_timeout(pause) {
+                Ok(()) => return true,
+                Err(RecvTimeoutError::Timeout) if pause < left => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return false,
             }
         }
     }
@@ -123,7 +157,8 @@ impl Writing {
     /// Reads the directory once and draws the consequence.
     fn read(&mut self) {
         let verified = Verified::now();
-        match scan::scan(&self.config.policy_dir, &scan::Limits::DEFAULT) {
+        let (policy_dir, limits) = (&self.config.policy_dir, &scan::Limits::DEFAULT);
+        match scan::scan_again(policy_dir, limits, &mut self.memory) {
             Err(error) => self.failed(&error),
             Ok(reading) if self.current.as_ref() == Some(&reading) => {
                 self.candidate = None;
@@ -150,6 +185,8 @@ impl Writing {
     /// A reading broke the judgment itself: nothing is in force any more. The next reading may mend it.
     fn broke(&mut self) {
         tracing::error!("the documents could not be judged; this is a fault of admitd");
+        self.memory = Memory::new(Trust::DEFAULT);
+        self.judged.clear();
         self.current = None;
         self.candidate = None;
         self.state.send_replace(State {
@@ -191,7 +228,8 @@ impl Writing {
             self.failed(&ScanError::Clock);
             return;
         };
-        let snapshot = Snapshot::build_with_strays(&reading.files, reading.strays.clone());
+        self.judged = Judged::all(&reading.files, &self.judged);
+        let snapshot = Snapshot::of_judged(&self.judged, reading.strays.clone());
         tracing::info!(
             digest = %snapshot.digest(),
             files = reading.files.len(),
@@ -204,18 +242,23 @@ impl Writing {
         }
         self.current = Some(reading);
         let names = Names::of(Some(&snapshot), self.names_key.clone());
+        let basis = Arc::new(Basis::of(&snapshot, &self.terms, &names));
+        let former = self.state.borrow().loaded.clone();
+        let former = former.as_ref().map(|former| &*former.basis);
+        self.shelf.keep_ahead(&basis, former);
         let loaded = Arc::new(Loaded {
-            basis: Arc::new(Basis::of(&snapshot, &self.terms, &names)),
+            basis,
             names,
             snapshot,
             read_time: now,
         });
-        self.state.send_replace(State {
+        let former = self.state.send_replace(State {
             loaded: Some(loaded),
             verify_time: Some(now),
             verified: Some(verified),
             failure: None,
         });
+        self.retired.extend(former.loaded);
     }
 }
 
@@ -237,6 +280,7 @@ mod tests {
         Writing {
             terms: Arc::new(terms),
             names_key: NamesKey::new(&[0; 32]),
+            shelf: Shelf::open(policy_dir, 0).unwrap(),
             config: StoreConfig {
                 policy_dir: policy_dir.into(),
                 rescan_interval: Duration::from_secs(5),
@@ -246,8 +290,11 @@ mod tests {
             watches: Watches::new(policy_dir, wake),
             woken,
             stop: Arc::default(),
+            memory: Memory::new(Trust::DEFAULT),
+            judged: Vec::new(),
             current: None,
             candidate: None,
+            retired: Vec::new(),
         }
     }
 

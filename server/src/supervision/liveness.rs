@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        audit::{LogConfig, metrics::TrailMetrics},
+        audit::{LogConfig, metrics::TrailMetrics, shelf::Shelf},
         store::StoreConfig,
     };
 
@@ -170,7 +170,8 @@ mod tests {
                 network_classes: BTreeMap::new(),
             };
             let names_key = trail.names_key().clone();
-            let (store, writer) = Store::open(config, terms, names_key).unwrap();
+            let shelf = Shelf::open(trail.dir(), 0).unwrap();
+            let (store, writer) = Store::open(config, terms, names_key, shelf).unwrap();
             let liveness = Liveness::new(store.clone(), trail, rescan_interval);
             // A directory that is not there is no standstill.
             assert_eq!(liveness.standstill(), None);

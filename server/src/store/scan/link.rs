@@ -3,7 +3,8 @@
 //! Deliberately absent: what follows from that, which is the search's business.
 
 use std::{
-    fs, io,
+    fs::{self, Metadata},
+    io,
     path::{Component, Path, PathBuf},
 };
 
@@ -16,8 +17,8 @@ pub(super) enum Target {
     Inside {
         /// The real path of what it leads to.
         real: PathBuf,
-        /// Whether that is a folder.
-        is_folder: bool,
+        /// What is there.
+        metadata: Metadata,
     },
     /// Out of the policy directory.
     Outside {
@@ -34,11 +35,11 @@ impl Target {
     /// Where `link` leads, whose folder is a real one of the policy directory `root`.
     pub(super) fn of(link: &Path, root: &Path) -> Self {
         let found = fs::canonicalize(link)
-            .and_then(|real| fs::metadata(&real).map(|metadata| (real, metadata.is_dir())));
+            .and_then(|real| fs::metadata(&real).map(|metadata| (real, metadata)));
         match found {
-            Ok((real, is_folder)) if real.starts_with(root) => Self::Inside { real, is_folder },
-            Ok((_, is_folder)) => Self::Outside {
-                may_be_folder: is_folder,
+            Ok((real, metadata)) if real.starts_with(root) => Self::Inside { real, metadata },
+            Ok((_, metadata)) => Self::Outside {
+                may_be_folder: metadata.is_dir(),
             },
             Err(error) if is_nothing(&error) => Self::Nowhere,
             // Nobody has to be able to read what is no policy wherever it leads.
