@@ -5,12 +5,13 @@
 
 use std::fmt;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, Header};
 use ring::{
     digest::{SHA256, digest},
     rand::SystemRandom,
-    signature::{ED25519_PUBLIC_KEY_LEN, Ed25519KeyPair, KeyPair as _},
+    signature::{self, ED25519_PUBLIC_KEY_LEN},
 };
 use serde::{Deserialize, Serialize};
 
@@ -152,7 +153,7 @@ impl SigningKey {
     ///
     /// [`KeyFault::Random`].
     pub fn generate_pkcs8() -> Result<Vec<u8>, KeyFault> {
-        Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+        signature::Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
             .map(|document| document.as_ref().to_vec())
             .map_err(|_| KeyFault::Random)
     }
@@ -202,7 +203,7 @@ impl SigningKey {
         claims.check()?;
         let shape = ClaimsShape::from(claims);
         let payload = serde_json::to_vec(&shape).map_err(|_| KeyFault::Signature)?;
-        // The library would derive the key pair from its seed anew for each permit, which costs as much
+        // `jsonwebtoken` would derive the key pair from its seed anew for each permit, which costs as much
         // as the signature.
         let mut permit = self.before_claims.clone();
         URL_SAFE_NO_PAD.encode_string(payload, &mut permit);

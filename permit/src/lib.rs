@@ -9,6 +9,8 @@
 //! - [`key_set`]: the public keys as a JWK Set, and verification
 //! - `provider`: the cryptography of `jsonwebtoken`, done by ring
 //!
+//! Signatures are made by AWS-LC, which needs less than half the time of ring, and verified by ring.
+//!
 //! `jsonwebtoken` splits, decodes and verifies the compact form. What a permit may be is decided here
 //! and is much narrower than what that library accepts: one algorithm, one type, no header that is not
 //! known, every claim present once, nothing besides, and no leeway.
