@@ -13,7 +13,8 @@ use admit_policy::{Code, EvidenceCode, FindingCode};
 use admit_server::config::Config;
 
 /// Where the code is.
-const CODE_FOLDERS: [&str; 7] = [
+const CODE_FOLDERS: [&str; 8] = [
+    "benches",
     "policy",
     "permit",
     "server",
@@ -281,7 +282,9 @@ fn spelling_is_that_of_the_united_states() {
     ]
     .into();
     for (folder, endings) in [
-        ("policy", &[".rs"][..]),
+        ("benches", &[".rs", ".md"][..]),
+        ("policy", &[".rs"]),
+        ("permit", &[".rs"]),
         ("server", &[".rs", ".json"]),
         ("client", &[".rs"]),
         ("proto", &[".proto", ".rs"]),
