@@ -212,6 +212,18 @@ fn every_dependency_states_its_reason() {
 }
 
 #[test]
+fn the_build_of_the_container_has_every_member_of_the_workspace() {
+    let manifest = read("Cargo.toml");
+    let (_, members) = manifest.split_once("\nmembers = [").unwrap();
+    let (members, _) = members.split_once(']').unwrap();
+    let kept = read("deploy/Containerfile.dockerignore");
+    for member in members.split(',').map(|name| name.trim().trim_matches('"')) {
+        let line = format!("!{member}");
+        assert!(kept.lines().any(|kept| kept == line), "{member}");
+    }
+}
+
+#[test]
 fn every_configuration_to_start_from_is_one() {
     let found = files("deploy", &["admitd.toml"]);
     assert!(found.len() >= 4, "{found:?}");
