@@ -13,7 +13,8 @@ use admit_policy::{Code, EvidenceCode, FindingCode};
 use admit_server::config::Config;
 
 /// Where the code is.
-const CODE_FOLDERS: [&str; 7] = [
+const CODE_FOLDERS: [&str; 8] = [
+    "benches",
     "policy",
     "permit",
     "server",
@@ -211,6 +212,18 @@ fn every_dependency_states_its_reason() {
 }
 
 #[test]
+fn the_build_of_the_container_has_every_member_of_the_workspace() {
+    let manifest = read("Cargo.toml");
+    let (_, members) = manifest.split_once("\nmembers = [").unwrap();
+    let (members, _) = members.split_once(']').unwrap();
+    let kept = read("deploy/Containerfile.dockerignore");
+    for member in members.split(',').map(|name| name.trim().trim_matches('"')) {
+        let line = format!("!{member}");
+        assert!(kept.lines().any(|kept| kept == line), "{member}");
+    }
+}
+
+#[test]
 fn every_configuration_to_start_from_is_one() {
     let found = files("deploy", &["admitd.toml"]);
     assert!(found.len() >= 4, "{found:?}");
@@ -281,7 +294,9 @@ fn spelling_is_that_of_the_united_states() {
     ]
     .into();
     for (folder, endings) in [
-        ("policy", &[".rs"][..]),
+        ("benches", &[".rs", ".md"][..]),
+        ("policy", &[".rs"]),
+        ("permit", &[".rs"]),
         ("server", &[".rs", ".json"]),
         ("client", &[".rs"]),
         ("proto", &[".proto", ".rs"]),

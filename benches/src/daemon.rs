@@ -219,11 +219,6 @@ impl Daemon {
         self.folder.path().join("audit")
     }
 
-    /// The file of the configuration.
-    pub(crate) fn config(&self) -> PathBuf {
-        self.folder.path().join("admitd.toml")
-    }
-
     /// The bytes of the last whole record of its log, with the line feed.
     ///
     /// # Errors

@@ -9,6 +9,11 @@ pub(crate) fn real(count: u64) -> f64 {
     part(count >> 32) * HIGH + part(count & u64::from(u32::MAX))
 }
 
+/// The same for a number of things.
+pub(crate) fn real_of(count: usize) -> f64 {
+    real(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
 /// The middle one of `values`; of two, their mean; of none, none.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();

@@ -5,7 +5,7 @@
 
 use std::{
     fs, io,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -18,6 +18,7 @@ use tokio::runtime;
 
 use crate::{
     authority::{Authority, CALLERS},
+    child::free_address,
     daemon::{Deployment, Wire},
     launch,
     load::{Call, Target, call, connection},
@@ -87,11 +88,6 @@ pub(super) fn measure(binaries: &Binaries, rounds: usize) -> anyhow::Result<Star
 pub(super) fn floor_call() -> Call {
     let path = "/admit.v1.AdmissionService/Admit";
     Call::new(path, &[launch::request("run-0000")], |_| true)
-}
-
-/// An address of this host where nobody listens.
-pub(super) fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind(("127.0.0.1", 0))?.local_addr()
 }
 
 /// The next start is a first one.

@@ -21,7 +21,7 @@ use tonic::codegen::Bytes;
 use super::curve;
 use crate::{
     daemon::{Daemon, Deployment, Wire},
-    figure::real,
+    figure::{real, real_of},
     load::{Call, Target, call, connection},
     pin::{self, Cores, Usage},
     place::Binaries,
@@ -214,10 +214,6 @@ fn record(latencies: &mut Histogram<u64>, latency: Duration) {
 
 fn p99_us(latencies: &Histogram<u64>) -> f64 {
     real(latencies.value_at_quantile(0.99)) / 1e3
-}
-
-fn real_of(count: usize) -> f64 {
-    real(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 fn page(costs: &[Cost]) -> Result<String, std::fmt::Error> {

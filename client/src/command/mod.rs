@@ -208,7 +208,8 @@ fn is_run(arguments: &[OsString]) -> bool {
 
 fn parse(arguments: &[OsString]) -> Result<Line, clap::Error> {
     let after_help = exit_codes();
-    let command = with_after_help(Line::command(), &after_help)
+    // Usage lines name the command, not what the caller calls this file.
+    let command = with_after_help(Line::command().bin_name("admit"), &after_help)
         .mut_subcommand("run", |verb| verb.after_long_help(run::exit_codes()));
     Line::from_arg_matches(&command.try_get_matches_from(arguments)?)
 }
@@ -230,8 +231,7 @@ fn exit_codes() -> String {
 
 /// Prints help, or what is wrong with the command line.
 fn explain(error: &clap::Error, arguments: &[OsString]) -> Outcome {
-    let is_printed = if is_forbidden(&error.render().to_string()) {
-        // clap repeats what it does not understand.
+    let is_printed = if must_hide(error) {
         writeln!(
             anstream::stderr(),
             "admit: the command line cannot be used, and holds something that must not be shown"
@@ -245,20 +245,29 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Outcome {
     }
 }
 
+/// Whether `error` repeats something of the command line that must not be shown: clap repeats what
+/// it does not understand. Help repeats nothing, and names an endpoint that is ours: the default.
+fn must_hide(error: &clap::Error) -> bool {
+    !is_help(error.kind()) && is_forbidden(&error.render().to_string())
+}
+
+fn is_help(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
+}
+
 /// The commands whose exit code 0 is a verdict.
 const VERDICTS: [&str; 4] = ["check", "evidence", "drill", "run"];
 
 /// What a command line that starts no command ends in. A script that runs `admit check … && launch`,
 /// or `admit permit verify … && launch`, must not launch because of a stray `--help`.
 fn outcome_of(kind: ErrorKind, arguments: &[OsString]) -> Outcome {
-    let is_help = matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let word = |at: usize| arguments.get(at).and_then(|word| word.to_str());
     let is_verdict = match word(1) {
         Some("permit") => word(2) == Some("verify"),
         Some(verb) => VERDICTS.contains(&verb),
         None => false,
     };
-    if is_help && !is_verdict {
+    if is_help(kind) && !is_verdict {
         Outcome::Yes
     } else {
         Outcome::Usage
@@ -359,6 +368,41 @@ mod tests {
             for outcome in Outcome::ALL {
                 assert!(help.contains(outcome.meaning()), "{words}");
             }
+        }
+    }
+
+    #[test]
+    fn help_is_shown_and_what_the_caller_wrote_is_not() {
+        for words in [
+            "admit --help",
+            "admit --version",
+            "admit check --help",
+            "admit check --server http://10.0.0.1:80 -h",
+            "admit policy --help",
+            "admit run --help",
+            "http://10.0.0.1:80 policy --help",
+            "token=hunter2hunter2 policy --help",
+        ] {
+            let error = parse_words(words).unwrap_err();
+            let shown = error.render().to_string();
+            assert!(!must_hide(&error), "{words}");
+            assert!(shown.contains("admit"), "{words}");
+            assert!(
+                !shown.contains("10.0.0.1") && !shown.contains("hunter2"),
+                "{words}"
+            );
+        }
+        for (words, is_hidden) in [
+            ("admit polic", false),
+            ("admit http://10.0.0.1:80", true),
+            ("admit policy http://10.0.0.1:80", true),
+            ("admit check --run-id r --stage http://10.0.0.1:80", true),
+        ] {
+            assert_eq!(
+                must_hide(&parse_words(words).unwrap_err()),
+                is_hidden,
+                "{words}"
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! The check of a log: every line, every link between lines and segments, every checkpoint.
 //!
 //! In constant memory, so that a log of any size can be checked, by the command and by the daemon at its
-//! start. What a line says by itself is found out on every core ([`super::pass`]); here is what lines say
+//! start. What a line says by itself is found out on every core (`pass.rs`); here is what lines say
 //! together, in their order. Deliberately absent: any change of the log.
 
 use std::{collections::BTreeMap, io, path::Path};

@@ -158,6 +158,9 @@ fn table(rows: &[Figures]) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// Picks the runs of one kind.
+type RunsOf = fn(&Figures) -> &[Run];
+
 /// Seconds over records, both on a logarithmic scale.
 fn plot(path: &Path, rows: &[Figures]) -> anyhow::Result<()> {
     let most = rows.iter().map(|row| row.records).max().unwrap_or(1);
@@ -176,7 +179,7 @@ fn plot(path: &Path, rows: &[Figures]) -> anyhow::Result<()> {
         .x_desc("records")
         .y_desc("seconds")
         .draw()?;
-    let curves: [(&str, RGBColor, fn(&Figures) -> &[Run]); 4] = [
+    let curves: [(&str, RGBColor, RunsOf); 4] = [
         ("start", RED, |row| &row.starts),
         ("sha256sum", BLACK, |row| &row.sha256sum),
         ("verify", BLUE, |row| &row.verify),

@@ -1,6 +1,6 @@
 //! What former readings found in the files, so that a file that has not changed is not read again.
 //!
-//! The kernel changes the stamp of a file (see [`Stamp`]) with every change of its content, of its mode and of
+//! The kernel changes the stamp of a file (see `Stamp`) with every change of its content, of its mode and of
 //! its name, and nobody can set the time in it. But two changes within one step of the kernel's clock leave one
 //! stamp. So the content of a file is taken from memory only if it was read, with just this stamp, a while
 //! after the stamp was first seen: from then on, any change has a later one. Clocks that are set play no part.
@@ -20,7 +20,7 @@ use std::{
 use rustix::fs::fstatfs;
 
 /// How long after a stamp was first seen a file has to be read for its content to be remembered: more than the
-/// coarsest step of the times of any file system in [`STAMPING`].
+/// coarsest step of the times of any file system in `STAMPING`.
 pub const STAMP_STEP_MAX: Duration = Duration::from_secs(2);
 /// From which age on the content is read again at the latest, whatever the stamp says.
 pub const CONTENT_AGE_MAX: Duration = Duration::from_secs(60);
