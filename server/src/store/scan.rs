@@ -11,8 +11,10 @@
 //! is wrong with one file is part of the reading.
 
 mod content;
+mod failure;
 mod link;
 pub mod memory;
+pub mod quiet;
 mod shown;
 
 use std::{
@@ -20,16 +22,18 @@ use std::{
     ffi::OsStr,
     fs::{self, Metadata},
     io,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use admit_policy::{Finding, FindingCode, SourceFile, document::Kind, source_file::ContentFault};
 
+pub use self::failure::ScanError;
 use self::{
     content::ReadFault,
     link::Target,
-    memory::{Memory, Stamp, Trust},
+    memory::{Identity, Memory, Stamp, Trust},
     shown::Shown,
 };
 use crate::pause::Pause;
@@ -75,59 +79,6 @@ impl Reading {
     }
 }
 
-/// Why a reading failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ScanError {
-    /// The directory itself cannot be used.
-    #[error("the policy directory cannot be read: {0}")]
-    Root(io::Error),
-    /// A folder cannot be listed.
-    #[error("the folder {folder} cannot be read: {error}")]
-    Folder {
-        /// Its path within the policy directory.
-        folder: String,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// What an entry is, or where it leads, cannot be found out.
-    #[error("the entry {entry} cannot be looked up: {error}")]
-    Entry {
-        /// Its path within the policy directory.
-        entry: String,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// A folder is too deep.
-    #[error("the folder {folder} is more than {max} levels deep")]
-    TooDeep {
-        /// Its path within the policy directory.
-        folder: String,
-        /// The limit.
-        max: usize,
-    },
-    /// There are too many entries.
-    #[error("the policy directory has more than {max} entries")]
-    TooManyEntries {
-        /// The limit.
-        max: usize,
-    },
-    /// There are too many files.
-    #[error("the policy directory has more than {max} policy files")]
-    TooManyFiles {
-        /// The limit.
-        max: usize,
-    },
-    /// The files are too large together.
-    #[error("the policy files have more than {max} bytes together")]
-    TooManyBytes {
-        /// The limit.
-        max: usize,
-    },
-    /// The host's clock is of no use.
-    #[error("the clock of the host is before 1970 or after 9999")]
-    Clock,
-}
-
 /// Reads the policy directory once, every file of it.
 ///
 /// # Errors
@@ -147,34 +98,24 @@ pub fn scan_again(
     limits: &Limits,
     memory: &mut Memory,
 ) -> Result<Reading, ScanError> {
-    memory.begin();
-    let root = fs::canonicalize(policy_dir).map_err(ScanError::Root)?;
-    if !fs::metadata(&root).map_err(ScanError::Root)?.is_dir() {
-        return Err(ScanError::Root(io::ErrorKind::NotADirectory.into()));
-    }
-    let mut search = Search {
-        root: root.clone(),
-        limits,
-        memory,
-        reading: Reading::default(),
-        folders: VecDeque::from([Found {
-            real: root,
-            shown: Shown::default(),
-            depth: 0,
-        }]),
-        links: VecDeque::new(),
-        folders_seen: HashSet::new(),
-        files_seen: HashSet::new(),
-        entries: 0,
-        bytes: 0,
-        pause: Pause::default(),
-    };
-    search.run()?;
-    let mut reading = search.reading;
-    search.memory.end();
-    reading.files.sort_by(|a, b| a.path.cmp(&b.path));
-    reading.strays.sort_by(|a, b| a.place.cmp(&b.place));
-    Ok(reading)
+    Ok(Search::whole(policy_dir, limits, memory)?.reading)
+}
+
+/// The same, and whether all that was read had certainly been as it is for [`quiet::QUIET_MIN`] at `now`, the
+/// moment before the reading: then it is not in the middle of a change.
+///
+/// # Errors
+///
+/// When the search could not be completed.
+pub fn scan_still(
+    policy_dir: &Path,
+    limits: &Limits,
+    memory: &mut Memory,
+    now: SystemTime,
+) -> Result<(Reading, bool), ScanError> {
+    let search = Search::whole(policy_dir, limits, memory)?;
+    let is_still = search.is_still(policy_dir, now);
+    Ok((search.reading, is_still))
 }
 
 /// An entry that has been found.
@@ -193,6 +134,7 @@ impl Found {
 
 struct Search<'a> {
     root: PathBuf,
+    root_identity: Identity,
     limits: &'a Limits,
     memory: &'a mut Memory,
     reading: Reading,
@@ -200,12 +142,67 @@ struct Search<'a> {
     links: VecDeque<Found>,
     folders_seen: HashSet<PathBuf>,
     files_seen: HashSet<PathBuf>,
+    has_links: bool,
     entries: usize,
     bytes: usize,
     pause: Pause,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    /// The search when it has come to its end.
+    fn whole(
+        policy_dir: &Path,
+        limits: &'a Limits,
+        memory: &'a mut Memory,
+    ) -> Result<Self, ScanError> {
+        memory.begin();
+        let root = fs::canonicalize(policy_dir).map_err(ScanError::Root)?;
+        let metadata = fs::metadata(&root).map_err(ScanError::Root)?;
+        if !metadata.is_dir() {
+            return Err(ScanError::Root(io::ErrorKind::NotADirectory.into()));
+        }
+        let mut search = Self {
+            root: root.clone(),
+            root_identity: Identity::of(&metadata),
+            limits,
+            memory,
+            reading: Reading::default(),
+            folders: VecDeque::from([Found {
+                real: root,
+                shown: Shown::default(),
+                depth: 0,
+            }]),
+            links: VecDeque::new(),
+            folders_seen: HashSet::new(),
+            files_seen: HashSet::new(),
+            has_links: false,
+            entries: 0,
+            bytes: 0,
+            pause: Pause::default(),
+        };
+        search.run()?;
+        search.memory.end();
+        let Reading { files, strays } = &mut search.reading;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        strays.sort_by(|a, b| a.place.cmp(&b.place));
+        Ok(search)
+    }
+
+    /// Whether all that was read had certainly been as it is for long at `now`. The folders are looked up now,
+    /// so that what came or went since each was listed counts as well.
+    fn is_still(&self, policy_dir: &Path, now: SystemTime) -> bool {
+        // Where a link leads may change with a folder that was not listed.
+        let is_without_links =
+            !self.has_links && path::absolute(policy_dir).is_ok_and(|path| path == self.root);
+        is_without_links
+            && self.memory.is_still(self.reading.files.len(), now)
+            && self
+                .folders_seen
+                .iter()
+                .all(|folder| quiet::is_still(folder, now))
+            && quiet::is_there(&self.root, self.root_identity)
+    }
+
     fn run(&mut self) -> Result<(), ScanError> {
         loop {
             if let Some(folder) = self.folders.pop_front() {
@@ -280,6 +277,7 @@ impl Search<'_> {
         if file_type.is_dir() {
             self.found_folder(found)
         } else if file_type.is_symlink() {
+            self.has_links = true;
             self.links.push_back(found);
             Ok(())
         } else {

@@ -158,19 +158,25 @@ impl Writing {
     fn read(&mut self) {
         let verified = Verified::now();
         let (policy_dir, limits) = (&self.config.policy_dir, &scan::Limits::DEFAULT);
-        match scan::scan_again(policy_dir, limits, &mut self.memory) {
+        // While nothing is in force, what has been as it is for long need not be seen twice.
+        let scanned = if self.current.is_none() {
+            scan::scan_still(policy_dir, limits, &mut self.memory, verified.wall)
+        } else {
+            scan::scan_again(policy_dir, limits, &mut self.memory).map(|reading| (reading, false))
+        };
+        match scanned {
             Err(error) => self.failed(&error),
-            Ok(reading) if self.current.as_ref() == Some(&reading) => {
+            Ok((reading, _)) if self.current.as_ref() == Some(&reading) => {
                 self.candidate = None;
                 self.verified(verified);
             }
             // Files that decide nothing need not settle: whoever writes them without a pause must not
             // hold up a revocation.
-            Ok(reading) if self.has_settled(&reading) => {
+            Ok((reading, is_still)) if is_still || self.has_settled(&reading) => {
                 self.candidate = None;
                 self.swap(reading, verified);
             }
-            Ok(reading) => self.candidate = Some(reading),
+            Ok((reading, _)) => self.candidate = Some(reading),
         }
     }
 
@@ -270,6 +276,9 @@ mod tests {
 
     use super::*;
 
+    /// Longest time that a test waits for what ought to come.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
     /// A writer that reads when it is told to.
     fn writing(policy_dir: &Path) -> Writing {
         let (wake, woken) = sync_channel(1);
@@ -336,5 +345,24 @@ mod tests {
         fs::rename(&aside, &policy_dir).unwrap();
         assert_eq!(after_reading(&mut writing), (digest_of("one"), true));
         assert_eq!(after_reading(&mut writing), (digest_of("two"), false));
+    }
+
+    #[test]
+    fn what_has_been_as_it_is_for_long_is_in_force_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        // A link to the folder of temporary files would be a doubt.
+        let policy_dir = folder.path().canonicalize().unwrap().join("policy");
+        fs::create_dir(&policy_dir).unwrap();
+        fs::write(policy_dir.join(document::DECISION_RECORD_NAME), "one").unwrap();
+        let first = after_reading(&mut writing(&policy_dir));
+        assert_eq!(first, (None, false));
+
+        let written = Instant::now();
+        let mut first = first;
+        while first.0.is_none() && written.elapsed() < PATIENCE {
+            thread::sleep(SETTLE);
+            first = after_reading(&mut writing(&policy_dir));
+        }
+        assert_eq!(first, (digest_of("one"), false));
     }
 }

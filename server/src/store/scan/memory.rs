@@ -14,10 +14,12 @@ use std::{
     fs::Metadata,
     os::{fd::AsFd, unix::fs::MetadataExt as _},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustix::fs::fstatfs;
+
+use super::quiet::{self, Times};
 
 /// How long after a stamp was first seen a file has to be read for its content to be remembered: more than the
 /// coarsest step of the times of any file system in `STAMPING`.
@@ -42,34 +44,38 @@ const STAMPING: [i64; 9] = [
     0x794c_7630,
 ];
 
-/// A file on its device.
+/// A file or folder on its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Identity {
+pub(super) struct Identity {
     device: u64,
     inode: u64,
 }
 
-/// What changes with a file: its size, and the times of its last change and of its content's, in seconds and
-/// nanoseconds.
+impl Identity {
+    /// That of what is at hand.
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+/// What changes with a file: its size, and the times of its last change and of its content's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     identity: Identity,
     size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+    times: Times,
 }
 
 impl Stamp {
     /// The stamp of a regular file.
     pub(super) fn of(metadata: &Metadata) -> Option<Self> {
         metadata.is_file().then(|| Self {
-            identity: Identity {
-                device: metadata.dev(),
-                inode: metadata.ino(),
-            },
+            identity: Identity::of(metadata),
             size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            times: quiet::times(metadata),
         })
     }
 }
@@ -148,6 +154,17 @@ impl Memory {
         self.files.retain(|_, file| file.reading == reading);
     }
 
+    /// Whether the latest reading came across just so many files, and each is certainly as it had been for long
+    /// at `now`.
+    pub(super) fn is_still(&self, files: usize, now: SystemTime) -> bool {
+        let seen = || {
+            self.files
+                .values()
+                .filter(|file| file.reading == self.reading)
+        };
+        seen().count() == files && seen().all(|file| quiet::are_past(file.stamp.times, now))
+    }
+
     /// The content of the file that has just been found to have this stamp, if it is certain and has at most
     /// `bytes_max` bytes: under another name, a file may be of another kind.
     pub(super) fn recall(&mut self, stamp: &Stamp, bytes_max: usize) -> Option<Arc<[u8]>> {
@@ -180,7 +197,7 @@ impl Memory {
         let holds = *self
             .devices
             .entry(stamp.identity.device)
-            .or_insert_with(|| fstatfs(file).is_ok_and(|found| STAMPING.contains(&found.f_type)));
+            .or_insert_with(|| holds(file));
         let former = self.files.remove(&stamp.identity);
         let former = former.filter(|former| former.content == content);
         let stamp_seen = former.as_ref().filter(|former| former.stamp == stamp);
@@ -198,6 +215,11 @@ impl Memory {
         }
         content
     }
+}
+
+/// Whether this is on a file system whose stamps hold.
+pub(super) fn holds(file: impl AsFd) -> bool {
+    fstatfs(file).is_ok_and(|found| STAMPING.contains(&found.f_type))
 }
 
 /// From which age on the content of this file is read again.
