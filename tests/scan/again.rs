@@ -37,12 +37,14 @@ fn tree() -> Tree {
     tree
 }
 
-/// The files that count as policy in it.
-const FILES: usize = 5;
+/// The files that count as policy in it, beside the record.
+const FILES: usize = 4;
+/// The record, which is read each time.
+const RECORDS: usize = 1;
 
 fn read_again(tree: &Tree, memory: &mut Memory) -> (Reading, usize) {
     let reading = scan_again(&tree.root, &Limits::DEFAULT, memory).unwrap();
-    (reading, memory.contents_read())
+    (reading, memory.contents_read() - RECORDS)
 }
 
 /// A memory that has all of it.

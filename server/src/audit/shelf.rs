@@ -20,8 +20,9 @@ use std::{
 
 use super::basis::Basis;
 
-/// How long a policy waits for its basis; a disk that hangs must not hold up a revocation.
-pub const AHEAD_MAX: Duration = Duration::from_millis(500);
+/// How long a policy waits for its basis; a disk that is slow or hangs must not hold up a revocation,
+/// which has to be in force within a second of the change.
+pub const AHEAD_MAX: Duration = Duration::from_millis(150);
 
 /// One basis on its way to the shelf; the sender is dropped when it is there, or cannot be.
 type Job = (Arc<Basis>, SyncSender<()>);

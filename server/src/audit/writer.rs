@@ -26,6 +26,10 @@ use crate::clock;
 
 /// Most entries of one batch.
 pub const BATCH_MAX: usize = 1024;
+/// How long after a batch more are expected, and how long they then wait at most for a ring: whoever is to
+/// ring waits for a turn, which something long on the same thread of the runtime can hold up.
+const BUSY_FOR: Duration = Duration::from_secs(1);
+const RING_PATIENCE: Duration = Duration::from_millis(5);
 /// How often a log that cannot be written is tried again, and an idle one is looked at.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// Most bases that are remembered as kept.
@@ -113,10 +117,23 @@ impl Drop for Writing {
 impl Writing {
     fn run(mut self) {
         let mut batch = Vec::new();
+        let mut written = Instant::now();
+        let mut looked = Instant::now();
         loop {
+            let patience = if written.elapsed() < BUSY_FOR {
+                RING_PATIENCE
+            } else {
+                RETRY_INTERVAL
+            };
             let inbox = &self.shared.inbox;
-            let is_stopping = inbox.take(&mut batch, BATCH_MAX, RETRY_INTERVAL);
+            let is_stopping = inbox.take(&mut batch, BATCH_MAX, patience);
             let is_over = is_stopping && batch.is_empty();
+            if !batch.is_empty() {
+                written = Instant::now();
+            } else if !is_over && looked.elapsed() < RETRY_INTERVAL {
+                continue;
+            }
+            looked = Instant::now();
             self.write(&mut batch);
             if is_over {
                 return;

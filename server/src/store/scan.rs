@@ -344,7 +344,9 @@ impl<'a> Search<'a> {
         if !self.files_seen.insert(found.real.clone()) {
             return Ok(());
         }
+        // The record decides every launch, and is one file: it is read each time.
         let recalled = metadata
+            .filter(|_| kind != Kind::DecisionRecord)
             .and_then(Stamp::of)
             .and_then(|stamp| self.memory.recall(&stamp, kind.bytes_max()));
         let content = match recalled.map_or_else(|| self.read(&found.real, kind), Ok) {

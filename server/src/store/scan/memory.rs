@@ -6,8 +6,8 @@
 //! after the stamp was first seen: from then on, any change has a later one. Clocks that are set play no part.
 //!
 //! In doubt the file is read: on every file system that is not known to keep stamps in this way, network file
-//! systems above all, and now and then anyway, because what is written through a memory map may reach the
-//! stamp late. Deliberately absent: folders and links, which each reading looks at anew.
+//! systems above all; with a time in whole seconds, as a file system image has that was made by a program; and
+//! now and then anyway, because what is written through a memory map may reach the stamp late. Deliberately absent: folders and links, which each reading looks at anew.
 
 use std::{
     collections::HashMap,
@@ -30,9 +30,9 @@ pub const CONTENT_AGE_MAX: Duration = Duration::from_secs(60);
 /// at once.
 const DUE_STEPS: u32 = 64;
 
-/// What `statfs` calls the file systems whose stamps hold: ext2 to ext4, XFS, Btrfs, F2FS, ZFS, bcachefs, tmpfs,
-/// ramfs, and overlays of these.
-const STAMPING: [i64; 9] = [
+/// What `statfs` calls the file systems whose stamps hold: ext2 to ext4, XFS, Btrfs, F2FS, ZFS, bcachefs, tmpfs
+/// and ramfs. Not overlays: what is below one may be an image whose stamps were made up.
+const STAMPING: [i64; 8] = [
     0xef53,
     0x5846_5342,
     0x9123_683e,
@@ -41,7 +41,6 @@ const STAMPING: [i64; 9] = [
     0xca45_1a4e,
     0x0102_1994,
     0x8584_58f6,
-    0x794c_7630,
 ];
 
 /// A file or folder on its device.
@@ -203,7 +202,7 @@ impl Memory {
         let stamp_seen = former.as_ref().filter(|former| former.stamp == stamp);
         let stamp_seen = stamp_seen.map_or_else(Instant::now, |former| former.stamp_seen);
         let content = former.map_or(content, |former| former.content);
-        if holds {
+        if holds && quiet::is_fine(stamp.times) {
             let remembered = Remembered {
                 stamp,
                 stamp_seen,
@@ -250,6 +249,24 @@ mod tests {
             assert_eq!(kept, content);
         }
         memory.recall(&stamp, usize::MAX).is_some()
+    }
+
+    #[test]
+    fn no_stamp_counts_whose_time_of_change_has_whole_seconds() {
+        let on_disk = tempfile::NamedTempFile::new().unwrap();
+        let fine = Stamp::of(&on_disk.as_file().metadata().unwrap()).unwrap();
+        for (nanoseconds, is_recalled) in [(1, true), (0, false)] {
+            let mut stamp = fine;
+            stamp.times = [(7, nanoseconds), (7, 0)];
+            let mut memory = Memory::new(Trust {
+                stamp_step_max: Duration::ZERO,
+                ..Trust::DEFAULT
+            });
+            memory.begin();
+            memory.keep(&on_disk, stamp, Instant::now(), Arc::from(&b"one"[..]));
+            memory.keep(&on_disk, stamp, Instant::now(), Arc::from(&b"one"[..]));
+            assert_eq!(memory.recall(&stamp, usize::MAX).is_some(), is_recalled);
+        }
     }
 
     #[test]

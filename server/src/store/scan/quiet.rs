@@ -36,6 +36,12 @@ pub(super) fn times(metadata: &Metadata) -> Times {
     ]
 }
 
+/// Whether the time of the last change has parts of a second: none does that a program made up for an image
+/// of a file system, or that comes from one that keeps whole seconds.
+pub(super) fn is_fine([(_, nanoseconds), _]: Times) -> bool {
+    nanoseconds != 0
+}
+
 /// Whether all of these times were long ago at `now`.
 pub(super) fn are_past(times: Times, now: SystemTime) -> bool {
     times
