@@ -7,16 +7,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::Plan;
+use super::{DRAIN_MAX, Plan};
 use crate::{figure::real, pin::Usage};
 
 /// Longest latency that is told apart, in nanoseconds: a minute.
 const LATENCY_NANOS_MAX: u64 = 60_000_000_000;
 /// Digits of a latency that are right.
 const DIGITS: u8 = 3;
+/// How often a window without an answer is looked at.
+const ANSWER_INTERVAL: Duration = Duration::from_millis(1);
 
 /// How a server did under load.
 #[derive(Clone, Debug)]
@@ -86,6 +89,11 @@ impl Tally {
         counted.is_over || counted.failure.is_some()
     }
 
+    /// Whether a call of the window has been answered.
+    fn has_latency(&self) -> bool {
+        !self.0.borrow().latency.is_empty()
+    }
+
     /// Whether the window is open.
     pub(super) fn is_counting(&self) -> bool {
         self.0.borrow().is_counting
@@ -111,16 +119,25 @@ impl Tally {
         self.0.borrow_mut().failure.get_or_insert(failure);
     }
 
-    /// Opens and closes the window of `plan`, and measures what the two processes use between.
+    /// Opens and closes the window of `plan`, and measures what the two processes use between. A window
+    /// that has passed without an answer says nothing: it stays open until there is one.
     ///
     /// # Errors
     ///
-    /// When the server has ended.
+    /// When the server has ended or does not answer.
     pub(super) async fn watch(&self, plan: &Plan<'_>) -> anyhow::Result<Window> {
         sleep(plan.warm_up).await;
         let (began, before) = (Instant::now(), Used::now(plan)?);
         self.0.borrow_mut().is_counting = true;
         sleep(plan.window).await;
+        let answered = async {
+            while !self.has_latency() && !self.is_over() {
+                sleep(ANSWER_INTERVAL).await;
+            }
+        };
+        timeout(DRAIN_MAX, answered)
+            .await
+            .context("no call is answered")?;
         let (elapsed, after) = (began.elapsed(), Used::now(plan)?);
         let mut counted = self.0.borrow_mut();
         counted.is_counting = false;
