@@ -8,7 +8,7 @@ pub(crate) mod floor;
 mod report;
 mod start;
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, thread, time::Duration};
 
 use crate::{
     daemon::{Daemon, Deployment, Wire},
@@ -17,22 +17,22 @@ use crate::{
     place::Binaries,
 };
 
-/// Rounds of starts.
-const ROUNDS: usize = 30;
+/// Rounds of starts: with the rest, less than a minute.
+const ROUNDS: &str = "30";
 /// How long a daemon is left alone before its idle memory is read.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Calls in flight while its memory under load is read.
 const LOAD: usize = 64;
 
 /// How to measure the cold path.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The folder of `admitd` and `admit`. Without it they are built.
     #[arg(long, value_name = "DIR")]
     bin_dir: Option<PathBuf>,
     /// How many starts of each kind are measured.
-    #[arg(long, default_value_t = ROUNDS)]
-    rounds: usize,
+    #[arg(long, default_value = ROUNDS)]
+    rounds: NonZeroUsize,
 }
 
 /// What is resident, in bytes.
@@ -49,8 +49,9 @@ struct Memory {
 /// When a program cannot be started or gives a wrong answer.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let binaries = Binaries::find(arguments.bin_dir.as_deref())?;
-    let starts = start::measure(&binaries, arguments.rounds)?;
-    let checks = check::measure(&binaries, arguments.rounds)?;
+    let rounds = arguments.rounds.get();
+    let starts = start::measure(&binaries, rounds)?;
+    let checks = check::measure(&binaries, rounds)?;
     let memory = memory(&binaries)?;
     report::write(&binaries, &starts, &checks, &memory)
 }

@@ -158,6 +158,16 @@ mod tests {
                 false,
             ),
             (
+                "a file that alone has a time in the future",
+                |root| {
+                    let times = fs::FileTimes::new().set_modified(SystemTime::now() + LONG * 2);
+                    let file = File::options().write(true).open(root.join(ADMISSION));
+                    file.unwrap().set_times(times).unwrap();
+                },
+                |now| now + LONG,
+                false,
+            ),
+            (
                 "a file under two names",
                 |root| fs::hard_link(root.join(ADMISSION), root.join(OTHER)).unwrap(),
                 |now| now + LONG,
