@@ -36,7 +36,7 @@ use std::{fs, path::Path, time::Duration};
 
 use admit_server::{
     audit::{
-        CURSOR_FILE, LogConfig, Trail,
+        CURSOR_FILE, CommitPath, LogConfig, Trail,
         metrics::TrailMetrics,
         record::{
             Adapter, AdmissionStatus, Baseline, Decision, Entry, Facts, Fixture, Lane,
@@ -79,6 +79,7 @@ impl Audit {
             free_space_min: 0,
             patience: Duration::from_secs(10),
             signing_key: None,
+            commit_path: CommitPath::Adaptive,
         };
         let (trail, writer) = Trail::open(config, metrics).unwrap();
         Self {

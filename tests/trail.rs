@@ -26,7 +26,7 @@ use std::{
 };
 
 use admit_server::audit::{
-    LogConfig,
+    CommitPath, LogConfig,
     chain::Links,
     log::{Draft, Log, Receipt},
     record::{Cause, Entry, Gap},
@@ -56,6 +56,7 @@ fn config(dir: &Path) -> LogConfig {
         free_space_min: 0,
         patience: Duration::from_secs(10),
         signing_key: None,
+        commit_path: CommitPath::Adaptive,
     }
 }
 

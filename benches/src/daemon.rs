@@ -63,6 +63,8 @@ pub(crate) struct Deployment {
     pub(crate) cores: Cores,
     /// More lines for `[limits]`, behind those that every deployment has; a key may stand there once.
     pub(crate) more_limits: String,
+    /// Whether every record is exported.
+    pub(crate) has_export: bool,
     /// More variables of the daemon's environment.
     pub(crate) env: Vec<(String, String)>,
 }
@@ -77,6 +79,7 @@ impl Deployment {
             calls: SocketAddr::from(([127, 0, 0, 1], 0)),
             cores: Cores::APART,
             more_limits: String::new(),
+            has_export: true,
             env: Vec::new(),
         }
     }
@@ -93,14 +96,17 @@ impl Deployment {
             Wire::Plaintext => (calls.as_str(), ""),
             Wire::MutualTls => ("", calls.as_str()),
         };
+        let endpoint = match self.has_export {
+            true => format!("http://{}", receiver.address),
+            false => String::new(),
+        };
         let mut config = format!(
             "policy_dir = {:?}\n[listen]\ntcp = {tcp:?}\ntls = {tls:?}\noperations = \"127.0.0.1:0\"\n\
-             [limits]\n{LIMITS}{}\n[audit]\ndir = {:?}\n[export]\nendpoint = \"http://{}\"\n\
+             [limits]\n{LIMITS}{}\n[audit]\ndir = {:?}\n[export]\nendpoint = {endpoint:?}\n\
              [network_classes]\n{}\n",
             path("policy"),
             self.more_limits,
             path("audit"),
-            receiver.address,
             launch::NETWORK_CLASS_LINE,
         );
         if self.wire == Wire::MutualTls {

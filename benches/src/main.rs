@@ -10,6 +10,7 @@ mod bare;
 mod cerbos;
 mod child;
 mod cold;
+mod commit;
 mod compare;
 mod daemon;
 mod figure;
@@ -37,6 +38,8 @@ struct Arguments {
 enum Command {
     /// Throughput, latency and CPU time beside a bare tonic server and Cerbos.
     Compare(compare::Arguments),
+    /// The commit path of the daemon beside the two that it could always take.
+    Commit(commit::Arguments),
     /// From exec to the first answer, memory, `admit check` as a whole process, and sizes.
     Cold(cold::Arguments),
     /// What it takes until one changed file of 10 to 100,000 is in force.
@@ -66,6 +69,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match command {
         Some(Command::Compare(arguments)) => compare::run(&arguments)?,
         Some(Command::ServeBare(arguments)) => bare::serve(&arguments)?,
+        Some(Command::Commit(arguments)) => commit::run(&arguments)?,
         Some(Command::Cold(arguments)) => cold::run(&arguments)?,
         Some(Command::Watchers(arguments)) => growth::watchers::run(&arguments)?,
         Some(Command::Connections(arguments)) => growth::connections::run(&arguments)?,

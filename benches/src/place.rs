@@ -36,7 +36,7 @@ impl Binaries {
         let folder = match folder {
             Some(folder) => folder.to_owned(),
             None => {
-                build()?;
+                build(&["admit-server", "admit-client"])?;
                 own_folder()?
             }
         };
@@ -51,17 +51,32 @@ impl Binaries {
     }
 }
 
-/// Builds daemon and command, in the profile of this program.
-fn build() -> anyhow::Result<()> {
+/// The daemon whose commit path can be chosen, beside `admitd` in `folder`; without one, it is built too.
+///
+/// # Errors
+///
+/// When the build fails, or it is not there.
+pub(crate) fn commit_path(folder: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let folder = match folder {
+        Some(folder) => folder.to_owned(),
+        None => {
+            build(&["admit-bench"])?;
+            own_folder()?
+        }
+    };
+    let path = folder.join("admit-commit-path");
+    ensure!(path.is_file(), "there is no `{}`", path.display());
+    Ok(path)
+}
+
+/// Builds the programs of `packages`, in the profile of this one.
+fn build(packages: &[&str]) -> anyhow::Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "--package",
-        "admit-server",
-        "--package",
-        "admit-client",
-    ]);
+    command.arg("build");
+    for package in packages {
+        command.args(["--package", package]);
+    }
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -73,7 +88,7 @@ fn build() -> anyhow::Result<()> {
         .arg(target.context("this program is in no target directory")?)
         .stdin(Stdio::null());
     let status = command.status().context("cargo cannot be run")?;
-    ensure!(status.success(), "admitd and admit cannot be built");
+    ensure!(status.success(), "the programs cannot be built");
     Ok(())
 }
 

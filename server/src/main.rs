@@ -2,35 +2,21 @@
 
 #![forbid(unsafe_code)]
 
-use std::{
-    io::{IsTerminal as _, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use admit_server::{
     command::{
         audit::{self, Audit, Outcome},
         demo,
         permit::{self, Permit},
-        schema, serve, validate,
+        process, schema, serve, validate,
     },
-    config::{Config, Source},
-    export::{
-        diagnostics::{DiagnosticsGuard, is_own},
-        otlp_layer,
-    },
+    config::Source,
     report::Format,
     supervision::Inherited,
 };
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::{
-    Layer as _,
-    filter::{LevelFilter, filter_fn},
-    layer::SubscriberExt as _,
-    util::SubscriberInitExt as _,
-};
 
 /// Admit, the policy decision point for launches of WorkOS Case.
 #[derive(Parser)]
@@ -129,8 +115,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 .read()
                 .with_context(|| source.name().display().to_string())?;
             // Held to the end: what waits to be sent is sent then.
-            let _diagnostics = start_diagnostics(&config)?;
-            runtime()?.block_on(serve::run(source, config, inherited))?;
+            let _diagnostics = process::start_diagnostics(&config)
+                .context("the export of diagnostics cannot be started")?;
+            process::runtime()
+                .context("the runtime cannot be started")?
+                .block_on(serve::run(source, config, inherited))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Validate { directory, format } => {
@@ -165,54 +154,17 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo => {
-            runtime()?.block_on(async {
-                let mut to = anstream::stdout();
-                // Interrupted, the demo ends here and cleans up behind itself.
-                tokio::select! {
-                    shown = demo::run(&mut to) => shown.map_err(anyhow::Error::from),
-                    _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
-                }
-            })?;
+            process::runtime()
+                .context("the runtime cannot be started")?
+                .block_on(async {
+                    let mut to = anstream::stdout();
+                    // Interrupted, the demo ends here and cleans up behind itself.
+                    tokio::select! {
+                        shown = demo::run(&mut to) => shown.map_err(anyhow::Error::from),
+                        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+                    }
+                })?;
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// Says what the daemon does on standard error, and to the receiver if that is configured.
-fn start_diagnostics(config: &Config) -> anyhow::Result<Option<DiagnosticsGuard>> {
-    let exported = config
-        .export
-        .as_ref()
-        .filter(|_| config.exports_diagnostics)
-        .map(otlp_layer)
-        .transpose()
-        .context("the export of diagnostics cannot be started")?;
-    let (layer, guard) = exported.unzip();
-    tracing_subscriber::registry()
-        .with(
-            tracing_subscriber::fmt::layer()
-                .with_writer(std::io::stderr)
-                .with_ansi(std::io::stderr().is_terminal())
-                .with_target(false)
-                .with_filter(filter_fn(is_own)),
-        )
-        .with(layer)
-        // Below every layer: what no layer can want costs one comparison, not a question to each layer.
-        // HTTP/2 makes several spans of each frame.
-        .with(LevelFilter::INFO)
-        .init();
-    Ok(guard)
-}
-
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    // On one core a second thread could only take turns with the first.
-    let mut builder = if std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1) {
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        tokio::runtime::Builder::new_multi_thread()
-    };
-    builder
-        .enable_all()
-        .build()
-        .context("the runtime cannot be started")
 }

@@ -12,7 +12,7 @@ use admit_policy::{Digest, Snapshot, Standing, Terms, Timestamp, decide};
 use admit_proto::v1::AdmitRequest;
 use admit_server::{
     audit::{
-        LogConfig, Trail,
+        CommitPath, LogConfig, Trail,
         basis::Basis,
         closed::{self, Decided},
         keys::NamesKey,
@@ -71,6 +71,7 @@ impl Recording {
             free_space_min: 0,
             patience: Duration::from_secs(60),
             signing_key: None,
+            commit_path: CommitPath::Adaptive,
         };
         let metrics = TrailMetrics::register(&mut Registry::default());
         let (trail, writer) = Trail::open(config, metrics).unwrap();

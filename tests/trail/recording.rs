@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use admit_server::audit::{
-    Refused, Trail,
+    CommitPath, LogConfig, Refused, Trail,
     metrics::TrailMetrics,
     record::{Cause, Entry},
     writer::TrailWriter,
@@ -15,18 +15,35 @@ use super::{config, entries, entry, folder, verified, verified_with};
 
 const TASKS: u64 = 48;
 const ENTRIES_EACH: u64 = 40;
+/// Those that are measured beside the one that a daemon takes have to keep every promise but patience.
+const COMMIT_PATHS: [CommitPath; 3] =
+    [CommitPath::Adaptive, CommitPath::Writer, CommitPath::Inline];
 /// Longest time that a test waits for one event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn trail(config: admit_server::audit::LogConfig) -> (Trail, TrailWriter) {
+fn trail(config: LogConfig) -> (Trail, TrailWriter) {
     Trail::open(config, TrailMetrics::register(&mut Registry::default())).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn receipts_of_many_are_unique_and_consecutive() {
+    for commit_path in COMMIT_PATHS {
+        check_receipts_of_many(commit_path).await;
+    }
+}
+
+#[tokio::test]
+async fn receipts_of_many_are_so_on_one_thread_too() {
+    for commit_path in COMMIT_PATHS {
+        check_receipts_of_many(commit_path).await;
+    }
+}
+
+async fn check_receipts_of_many(commit_path: CommitPath) {
     let folder = folder();
     let mut config = config(folder.path());
     config.segment_bytes = 64 * 1024;
+    config.commit_path = commit_path;
     let (trail, writer) = trail(config);
     let mut tasks = JoinSet::new();
     for task in 0..TASKS {
@@ -84,8 +101,16 @@ async fn what_is_recorded_is_on_the_disk_before_its_receipt() {
 
 #[tokio::test]
 async fn who_goes_away_leaves_no_gap_in_the_numbers() {
+    for commit_path in COMMIT_PATHS {
+        check_going_away(commit_path).await;
+    }
+}
+
+async fn check_going_away(commit_path: CommitPath) {
     let folder = folder();
-    let (trail, writer) = trail(config(folder.path()));
+    let mut config = config(folder.path());
+    config.commit_path = commit_path;
+    let (trail, writer) = trail(config);
     let trail = Arc::new(trail);
     let mut receipts = Vec::new();
     for round in 0..200 {

@@ -18,9 +18,10 @@ use std::{
 
 use anyhow::Context as _;
 
+pub(crate) use self::results::Layout;
 use self::{
     contender::{Contender, Running, Stable},
-    results::{Figures, Layout, Load, Results},
+    results::{Figures, Load, Results},
 };
 use crate::{
     bare::{Appended, Sizes},
@@ -34,9 +35,9 @@ use crate::{
 };
 
 /// How many calls are in flight in the closed loops.
-const IN_FLIGHT: [usize; 4] = [1, 16, 64, 256];
+pub(crate) const IN_FLIGHT: [usize; 4] = [1, 16, 64, 256];
 /// Connections of every load but that of a single call in flight, which has one.
-const CONNECTIONS: usize = 4;
+pub(crate) const CONNECTIONS: usize = 4;
 /// Calls a second that every contender is asked for.
 const RATES: [u32; 3] = [1000, 2000, 4000];
 /// Calls a second of those that had half as many again as answers, at 64 in flight.

@@ -1,5 +1,6 @@
 //! One unary gRPC call: what it sends, made beforehand, and how its answer is judged.
 
+use admit_proto::v1::{AdmitRequest, Verdict};
 use anyhow::{Context as _, bail, ensure};
 use h2::{RecvStream, client::SendRequest};
 use prost::Message;
@@ -50,6 +51,17 @@ impl Call {
             .map(|run| launch::request(&format!("run-{run:04}")))
             .collect();
         Self::new("/admit.v1.AdmissionService/Admit", &requests, is_allow)
+    }
+
+    /// The same as dry runs, whose answers have a place in the log and no permit.
+    pub(crate) fn admit_dry() -> Self {
+        let requests: Vec<_> = (0..RUNS)
+            .map(|run| AdmitRequest {
+                dry_run: true,
+                ..launch::request(&format!("run-{run:04}"))
+            })
+            .collect();
+        Self::new("/admit.v1.AdmissionService/Admit", &requests, is_dry_allow)
     }
 
     /// The standard question for the health of `service`.
@@ -223,8 +235,19 @@ struct Answer {
     permit: Bytes,
 }
 
+impl Answer {
+    /// An ALLOW that is in the log, from its bytes.
+    fn allow(bytes: &[u8]) -> Option<Self> {
+        let allow: i32 = Verdict::Allow.into();
+        let answer = Self::decode(bytes).ok()?;
+        (answer.verdict == allow && answer.seq > 0).then_some(answer)
+    }
+}
+
 fn is_allow(answer: &[u8]) -> bool {
-    let allow: i32 = admit_proto::v1::Verdict::Allow.into();
-    Answer::decode(answer)
-        .is_ok_and(|answer| answer.verdict == allow && answer.seq > 0 && !answer.permit.is_empty())
+    Answer::allow(answer).is_some_and(|answer| !answer.permit.is_empty())
+}
+
+fn is_dry_allow(answer: &[u8]) -> bool {
+    Answer::allow(answer).is_some_and(|answer| answer.permit.is_empty())
 }

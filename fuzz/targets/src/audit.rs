@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::LazyLock, tim
 use admit_policy::{Digest, Standing, Verdict, decide, document::admission::Status};
 use admit_server::{
     audit::{
-        LogConfig, basis,
+        CommitPath, LogConfig, basis,
         chain::{self, GENESIS},
         keys::{NAMES_KEY_FILE, NamesKey, SIGNING_KEY_FILE, SigningKey},
         log::Log,
@@ -242,6 +242,7 @@ fn check_opening(dir: &Path, verified: Option<&Verified>) {
         free_space_min: 0,
         patience: Duration::from_secs(1),
         signing_key: None,
+        commit_path: CommitPath::Adaptive,
     });
     let is_open = opened.is_ok();
     assert!(

@@ -76,6 +76,11 @@ pub(super) fn answer(mut replies: Vec<(oneshot::Sender<Reply>, Recorded)>) {
     }
 }
 
+/// Answers everybody in `replies`, each directly.
+pub(super) fn answer_each(replies: Vec<(oneshot::Sender<Reply>, Recorded)>) {
+    drop(Others(replies));
+}
+
 /// Why an entry cannot wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closed {
@@ -99,6 +104,13 @@ struct State {
     is_rung: bool,
     is_stopping: bool,
     is_writer_gone: bool,
+}
+
+impl State {
+    fn drain(&mut self, batch: &mut Vec<Job>, max: usize) {
+        let taken = self.jobs.len().min(max);
+        batch.extend(self.jobs.drain(..taken));
+    }
 }
 
 impl Inbox {
@@ -141,9 +153,13 @@ impl Inbox {
                 .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
         }
         state.is_rung = false;
-        let taken = state.jobs.len().min(max);
-        batch.extend(state.jobs.drain(..taken));
+        state.drain(batch, max);
         state.is_stopping
+    }
+
+    /// Moves at most `max` jobs into `batch`.
+    pub(super) fn take_ready(&self, batch: &mut Vec<Job>, max: usize) {
+        self.state().drain(batch, max);
     }
 
     /// Has the writer stop once nothing is left.

@@ -70,6 +70,19 @@ pub use trail::Trail;
 /// The file that says how far a receiver has acknowledged, within the audit directory.
 pub const CURSOR_FILE: &str = "export-cursor.json";
 
+/// Who puts entries on the disk. No configuration file can say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CommitPath {
+    /// Whatever is best at the moment; what a daemon does.
+    #[default]
+    Adaptive,
+    /// Always the writer's thread: woken for each entry, and waking each that waits. For measurements.
+    Writer,
+    /// One of those who wait, on its own thread, for all who are ready. For measurements only: a disk that
+    /// hangs holds up the runtime, and nobody is refused in time.
+    Inline,
+}
+
 /// What the log needs to know.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
@@ -87,4 +100,6 @@ pub struct LogConfig {
     pub patience: Duration,
     /// The file of the signing key, when it is not in the audit directory.
     pub signing_key: Option<PathBuf>,
+    /// Who puts entries on the disk.
+    pub commit_path: CommitPath,
 }

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{current::describe, inbox::Inbox, metrics::TrailMetrics, record::Cause, verify::Head};
+use super::{
+    CommitPath, current::describe, inbox::Inbox, metrics::TrailMetrics, record::Cause, verify::Head,
+};
 
 /// Nothing was recorded, so nothing may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,11 +38,13 @@ pub(super) struct Shared {
     exported: Mutex<Option<u64>>,
     pub(super) metrics: TrailMetrics,
     pub(super) patience: Duration,
+    /// Who puts entries on the disk.
+    pub(super) commit_path: CommitPath,
 }
 
 impl Shared {
     /// Nothing refused, nothing exported.
-    pub(super) fn new(metrics: TrailMetrics, patience: Duration) -> Self {
+    pub(super) fn new(metrics: TrailMetrics, patience: Duration, commit_path: CommitPath) -> Self {
         Self {
             inbox: Inbox::default(),
             busy_since: Mutex::new(None),
@@ -48,6 +52,7 @@ impl Shared {
             exported: Mutex::new(None),
             metrics,
             patience,
+            commit_path,
         }
     }
 

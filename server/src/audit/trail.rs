@@ -5,14 +5,14 @@
 
 use std::{
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
 };
 
 use tokio::sync::{oneshot, watch as channel};
 
 use super::{
-    LogConfig,
+    CommitPath, LogConfig,
     basis::Basis,
     inbox::{Closed, Job, Ring},
     keys::NamesKey,
@@ -21,7 +21,7 @@ use super::{
     queue::{Refused, Shared, TrailState},
     record::{Cause, Entry},
     recovery::OpenError,
-    writer::TrailWriter,
+    writer::{self, TrailWriter, Writing},
 };
 
 /// How long a caller that gave up has to have waited to count as refused.
@@ -48,6 +48,7 @@ impl Drop for Waiting<'_> {
 pub struct Trail {
     state: channel::Receiver<TrailState>,
     shared: Arc<Shared>,
+    writing: Weak<Mutex<Writing>>,
     names_key: NamesKey,
     stream_id: Arc<str>,
     dir: Arc<Path>,
@@ -64,14 +65,14 @@ impl Trail {
         metrics: TrailMetrics,
     ) -> Result<(Self, TrailWriter), OpenError> {
         let dir: Arc<Path> = config.dir.as_path().into();
-        let patience = config.patience;
+        let (patience, commit_path) = (config.patience, config.commit_path);
         let directory = |source| OpenError::Directory {
             dir: dir.to_path_buf(),
             source,
         };
         let log = Log::open(config)?;
         let names_key = log.names_key().clone();
-        let shared = Arc::new(Shared::new(metrics, patience));
+        let shared = Arc::new(Shared::new(metrics, patience, commit_path));
         let (publish, state) = channel::channel(TrailState {
             unwritable: None,
             head: log.head().clone(),
@@ -82,6 +83,7 @@ impl Trail {
         let trail = Self {
             state,
             shared,
+            writing: writer.writing(),
             names_key,
             stream_id,
             dir: Arc::clone(&dir),
@@ -201,9 +203,18 @@ impl Trail {
             Closed::Full => Refused(Cause::QueueFull),
             Closed::Gone => Refused(Cause::WriteFailed),
         })?;
-        if is_first {
-            let _ring = Ring(inbox);
-            tokio::task::yield_now().await;
+        match self.shared.commit_path {
+            CommitPath::Writer => inbox.ring(),
+            CommitPath::Adaptive | CommitPath::Inline if !is_first => {}
+            CommitPath::Adaptive => {
+                let _ring = Ring(inbox);
+                tokio::task::yield_now().await;
+            }
+            CommitPath::Inline => {
+                let _ring = Ring(inbox);
+                tokio::task::yield_now().await;
+                writer::write_here(&self.writing, &self.shared);
+            }
         }
         match tokio::time::timeout(self.shared.patience, replied).await {
             Ok(Ok(reply)) => reply.own,

@@ -7,17 +7,18 @@
 use std::{
     collections::HashSet,
     io,
-    sync::Arc,
+    sync::{Arc, Mutex, TryLockError, Weak},
     thread,
     time::{Duration, Instant},
 };
 
 use admit_policy::Digest;
-use tokio::sync::watch as channel;
+use tokio::sync::{oneshot, watch as channel};
 
 use super::{
+    CommitPath,
     current::{Unwritable, describe, unwritable},
-    inbox::{self, Job},
+    inbox::{self, Job, Recorded, Reply},
     log::{Draft, Log, Receipt},
     queue::{Refused, Shared, TrailState},
     record::{Cause, Entry, Gap},
@@ -52,6 +53,8 @@ pub(crate) fn wait_for_end(thread: &thread::JoinHandle<()>, patience: Duration) 
 #[derive(Debug)]
 pub struct TrailWriter {
     shared: Arc<Shared>,
+    /// The thread keeps it.
+    writing: Weak<Mutex<Writing>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -70,13 +73,77 @@ impl TrailWriter {
             kept: HashSet::new(),
             retired: Instant::now(),
         };
+        let answer = match shared.commit_path {
+            CommitPath::Adaptive | CommitPath::Inline => inbox::answer,
+            CommitPath::Writer => inbox::answer_each,
+        };
+        let inbox_of = Arc::clone(&shared);
+        let writing = Arc::new(Mutex::new(writing));
+        let weak = Arc::downgrade(&writing);
         let thread = thread::Builder::new()
             .name("audit-writer".into())
-            .spawn(move || writing.run())?;
+            .spawn(move || run(&writing, &inbox_of, answer))?;
         Ok(Self {
             shared,
+            writing: weak,
             thread: Some(thread),
         })
+    }
+
+    /// The state of the writer, as long as its thread lives.
+    pub(super) fn writing(&self) -> Weak<Mutex<Writing>> {
+        Weak::clone(&self.writing)
+    }
+}
+
+/// How those who wait are told.
+type Answer = fn(Vec<(oneshot::Sender<Reply>, Recorded)>);
+
+/// The writer's thread.
+fn run(writing: &Mutex<Writing>, shared: &Shared, answer: Answer) {
+    let mut batch = Vec::new();
+    let mut written = Instant::now();
+    let mut looked = Instant::now();
+    loop {
+        let patience = if written.elapsed() < BUSY_FOR {
+            RING_PATIENCE
+        } else {
+            RETRY_INTERVAL
+        };
+        let is_stopping = shared.inbox.take(&mut batch, BATCH_MAX, patience);
+        let is_over = is_stopping && batch.is_empty();
+        if !batch.is_empty() {
+            written = Instant::now();
+        } else if !is_over && looked.elapsed() < RETRY_INTERVAL {
+            continue;
+        }
+        looked = Instant::now();
+        // What somebody broke off in the middle of is not written on.
+        let Ok(mut writing) = writing.lock() else {
+            return;
+        };
+        writing.write(&mut batch, answer);
+        if is_over {
+            return;
+        }
+        writing.retire();
+    }
+}
+
+/// Writes what waits, on this thread. When another one is writing, that one looks again afterwards.
+pub(super) fn write_here(writing: &Weak<Mutex<Writing>>, shared: &Shared) {
+    let Some(writing) = writing.upgrade() else {
+        return;
+    };
+    let mut batch = Vec::new();
+    while shared.inbox.waiting() > 0 {
+        match writing.try_lock() {
+            Ok(mut writing) => {
+                shared.inbox.take_ready(&mut batch, BATCH_MAX);
+                writing.write(&mut batch, inbox::answer_each);
+            }
+            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => return,
+        }
     }
 }
 
@@ -96,8 +163,9 @@ fn report(error: &Unwritable) {
     tracing::error!(cause, error = %error.source, "the audit log cannot be written");
 }
 
-/// The writer's own state.
-struct Writing {
+/// The state of whoever writes.
+#[derive(Debug)]
+pub(super) struct Writing {
     log: Log,
     publish: channel::Sender<TrailState>,
     shared: Arc<Shared>,
@@ -115,35 +183,8 @@ impl Drop for Writing {
 }
 
 impl Writing {
-    fn run(mut self) {
-        let mut batch = Vec::new();
-        let mut written = Instant::now();
-        let mut looked = Instant::now();
-        loop {
-            let patience = if written.elapsed() < BUSY_FOR {
-                RING_PATIENCE
-            } else {
-                RETRY_INTERVAL
-            };
-            let inbox = &self.shared.inbox;
-            let is_stopping = inbox.take(&mut batch, BATCH_MAX, patience);
-            let is_over = is_stopping && batch.is_empty();
-            if !batch.is_empty() {
-                written = Instant::now();
-            } else if !is_over && looked.elapsed() < RETRY_INTERVAL {
-                continue;
-            }
-            looked = Instant::now();
-            self.write(&mut batch);
-            if is_over {
-                return;
-            }
-            self.retire();
-        }
-    }
-
     /// Writes the batch, after a gap entry if requests were refused, and replies.
-    fn write(&mut self, batch: &mut Vec<Job>) {
+    fn write(&mut self, batch: &mut Vec<Job>, answer: Answer) {
         // Who has gone away is not answered, and nothing is recorded for nobody.
         batch.retain(|job| !job.reply.is_closed());
         let was = self.publish.borrow().unwritable;
@@ -170,7 +211,7 @@ impl Writing {
                 // The gap entry, if there is one, comes first and has nobody to tell.
                 let own = receipts.into_iter().skip(usize::from(has_gap));
                 let replies = batch.drain(..).map(|job| job.reply).zip(own.map(Ok));
-                inbox::answer(replies.collect());
+                answer(replies.collect());
             }
             Err(error) => {
                 if was != Some(error.cause) {
@@ -179,7 +220,7 @@ impl Writing {
                 self.publish_state(Some(error.cause));
                 let refused = Err(Refused(error.cause));
                 let replies = batch.drain(..).map(|job| (job.reply, refused.clone()));
-                inbox::answer(replies.collect());
+                answer(replies.collect());
             }
         }
     }

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod demo;
 pub mod permit;
+pub mod process;
 mod reread;
 pub mod schema;
 pub mod serve;

@@ -5,7 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{ConfigError, duration, set, within};
-use crate::{audit::LogConfig, export::ExportConfig};
+use crate::{
+    audit::{CommitPath, LogConfig},
+    export::ExportConfig,
+};
 
 const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
 const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
@@ -81,6 +84,7 @@ impl RawAudit {
             free_space_min: self.free_space_min_bytes,
             patience: self.patience,
             signing_key: set(self.signing_key),
+            commit_path: CommitPath::Adaptive,
         })
     }
 }

@@ -78,7 +78,7 @@ pub(crate) mod stage {
 
     use super::*;
     use crate::{
-        audit::{LogConfig, metrics::TrailMetrics, shelf::Shelf, writer::TrailWriter},
+        audit::{CommitPath, LogConfig, metrics::TrailMetrics, shelf::Shelf, writer::TrailWriter},
         store::{StoreConfig, Writer},
     };
 
@@ -105,6 +105,7 @@ pub(crate) mod stage {
             free_space_min: 0,
             patience: Duration::from_secs(2),
             signing_key: None,
+            commit_path: CommitPath::Adaptive,
         };
         let rescan_interval = Duration::from_secs(5);
         let config = StoreConfig {

@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        audit::{LogConfig, metrics::TrailMetrics, shelf::Shelf},
+        audit::{CommitPath, LogConfig, metrics::TrailMetrics, shelf::Shelf},
         store::StoreConfig,
     };
 
@@ -158,6 +158,7 @@ mod tests {
                 free_space_min: 0,
                 patience: Duration::from_secs(2),
                 signing_key: None,
+                commit_path: CommitPath::Adaptive,
             };
             let metrics = TrailMetrics::register(&mut Registry::default());
             let (trail, trail_writer) = Trail::open(log, metrics).unwrap();

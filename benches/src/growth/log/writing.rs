@@ -14,7 +14,7 @@ use admit_proto::v1::{
 };
 use admit_server::{
     audit::{
-        LogConfig,
+        CommitPath, LogConfig,
         basis::Basis,
         closed::{self, Decided},
         keys::NamesKey,
@@ -65,6 +65,7 @@ pub(super) fn write(dir: &Path, records: u64) -> anyhow::Result<Written> {
         free_space_min: 0,
         patience: Duration::from_secs(60),
         signing_key: None,
+        commit_path: CommitPath::Adaptive,
     })?;
     let decisions = decisions(dir, log.names_key().clone())?;
     let mut written = 0_u64;
