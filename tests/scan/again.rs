@@ -139,7 +139,7 @@ const CHANGES: &[Change] = &[
     ),
     (
         "a deletion",
-        |tree| fs::remove_file(tree.root.join(RECORD)).unwrap(),
+        |tree| fs::remove_file(tree.root.join(OTHER)).unwrap(),
         0,
     ),
     (
