@@ -1,7 +1,7 @@
 //! What waits for the writer of the log, and how the answers find their way back.
 //!
-//! Whoever finds the inbox empty rings for the writer, and lets everybody who is ready go first: so
-//! that a batch holds all of them. A batch comes back through one of those who wait for it, who hands
+//! Whoever finds the inbox empty rings for the writer, and lets everybody who is ready go first, so
+//! that a batch holds all of them; unless there was nobody else the last time. A batch comes back through one of those who wait for it, who hands
 //! the others theirs: one wake-up across threads, not one for each. Deliberately absent: the disk.
 
 use std::{
@@ -81,6 +81,17 @@ pub(super) fn answer_each(replies: Vec<(oneshot::Sender<Reply>, Recorded)>) {
     drop(Others(replies));
 }
 
+/// What whoever has added an entry has to do for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Ring for the writer.
+    Ring,
+    /// Let others go first, and then ring.
+    RingAfterOthers,
+    /// Nothing: somebody else rings.
+    Wait,
+}
+
 /// Why an entry cannot wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closed {
@@ -100,6 +111,8 @@ pub(super) struct Inbox {
 #[derive(Debug, Default)]
 struct State {
     jobs: Vec<Job>,
+    /// How many the writer took last.
+    last_taken: usize,
     /// Whether somebody has rung since the writer last took what there was.
     is_rung: bool,
     is_stopping: bool,
@@ -110,6 +123,9 @@ impl State {
     fn drain(&mut self, batch: &mut Vec<Job>, max: usize) {
         let taken = self.jobs.len().min(max);
         batch.extend(self.jobs.drain(..taken));
+        if taken > 0 {
+            self.last_taken = taken;
+        }
     }
 }
 
@@ -118,8 +134,8 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a job; whether it is the only one, so that whoever adds it has to ring.
-    pub(super) fn push(&self, job: Job) -> Result<bool, Closed> {
+    /// Adds a job; what whoever adds it has to do.
+    pub(super) fn push(&self, job: Job) -> Result<Turn, Closed> {
         let mut state = self.state();
         if state.is_writer_gone {
             return Err(Closed::Gone);
@@ -128,7 +144,11 @@ impl Inbox {
             return Err(Closed::Full);
         }
         state.jobs.push(job);
-        Ok(state.jobs.len() == 1)
+        Ok(match (state.jobs.len(), state.last_taken) {
+            (1, 0 | 1) => Turn::Ring,
+            (1, _) => Turn::RingAfterOthers,
+            _ => Turn::Wait,
+        })
     }
 
     /// Wakes the writer, if it waits and there is something to write.

@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch as channel};
 use super::{
     CommitPath, LogConfig,
     basis::Basis,
-    inbox::{Closed, Job, Ring},
+    inbox::{Closed, Job, Ring, Turn},
     keys::NamesKey,
     log::{Draft, Log, Receipt},
     metrics::TrailMetrics,
@@ -199,18 +199,18 @@ impl Trail {
             reply,
         };
         let inbox = &self.shared.inbox;
-        let is_first = inbox.push(job).map_err(|closed| match closed {
+        let turn = inbox.push(job).map_err(|closed| match closed {
             Closed::Full => Refused(Cause::QueueFull),
             Closed::Gone => Refused(Cause::WriteFailed),
         })?;
-        match self.shared.commit_path {
-            CommitPath::Writer => inbox.ring(),
-            CommitPath::Adaptive | CommitPath::Inline if !is_first => {}
-            CommitPath::Adaptive => {
+        match (self.shared.commit_path, turn) {
+            (CommitPath::Writer, _) | (CommitPath::Adaptive, Turn::Ring) => inbox.ring(),
+            (CommitPath::Adaptive | CommitPath::Inline, Turn::Wait) => {}
+            (CommitPath::Adaptive, Turn::RingAfterOthers) => {
                 let _ring = Ring(inbox);
                 tokio::task::yield_now().await;
             }
-            CommitPath::Inline => {
+            (CommitPath::Inline, Turn::Ring | Turn::RingAfterOthers) => {
                 let _ring = Ring(inbox);
                 tokio::task::yield_now().await;
                 writer::write_here(&self.writing, &self.shared);
