@@ -14,12 +14,18 @@ use tokio::sync::oneshot;
 
 use super::{
     basis::Basis,
+    current::describe,
     log::{Draft, Receipt},
-    queue::Refused,
+    record::Cause,
 };
 
 /// Most entries that wait for the writer.
 pub const WAITING_MAX: usize = 8192;
+
+/// Nothing was recorded, so nothing may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nothing can be recorded: {}", describe(self.0))]
+pub struct Refused(pub Cause);
 
 /// What became of one entry.
 pub(super) type Recorded = Result<Receipt, Refused>;

@@ -63,7 +63,8 @@ pub mod writer;
 
 use std::{path::PathBuf, time::Duration};
 
-pub use queue::{Refused, TrailState};
+pub use inbox::Refused;
+pub use queue::TrailState;
 pub use refusals::{RefusalKey, Refusals};
 pub use trail::Trail;
 

@@ -7,14 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    CommitPath, current::describe, inbox::Inbox, metrics::TrailMetrics, record::Cause, verify::Head,
-};
-
-/// Nothing was recorded, so nothing may be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("nothing can be recorded: {}", describe(self.0))]
-pub struct Refused(pub Cause);
+use super::{CommitPath, inbox::Inbox, metrics::TrailMetrics, record::Cause, verify::Head};
 
 /// Whether the log can be written, and what is durable in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ use tokio::{
 
 use super::{
     Trail,
-    queue::Refused,
+    inbox::Refused,
     record::{Entry, Refusal},
 };
 use crate::{

@@ -14,11 +14,11 @@ use tokio::sync::{oneshot, watch as channel};
 use super::{
     CommitPath, LogConfig,
     basis::Basis,
-    inbox::{Closed, Job, Ring, Turn},
+    inbox::{Closed, Job, Refused, Ring, Turn},
     keys::NamesKey,
     log::{Draft, Log, Receipt},
     metrics::TrailMetrics,
-    queue::{Refused, Shared, TrailState},
+    queue::{Shared, TrailState},
     record::{Cause, Entry},
     recovery::OpenError,
     writer::{self, TrailWriter, Writing},

@@ -18,9 +18,9 @@ use tokio::sync::{oneshot, watch as channel};
 use super::{
     CommitPath,
     current::{Unwritable, describe, unwritable},
-    inbox::{self, Job, Recorded, Reply},
+    inbox::{self, Job, Recorded, Refused, Reply},
     log::{Draft, Log, Receipt},
-    queue::{Refused, Shared, TrailState},
+    queue::{Shared, TrailState},
     record::{Cause, Entry, Gap},
 };
 use crate::clock;

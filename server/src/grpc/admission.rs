@@ -10,7 +10,7 @@ use admit_proto::v1::{
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{failure, screen::Asker};
+use super::{asker::Asker, failure};
 use crate::{
     audit::{
         Trail,

@@ -4,6 +4,7 @@
 //! turns the decision into a message.
 
 mod admission;
+mod asker;
 mod failure;
 mod health;
 mod policy;
@@ -17,7 +18,7 @@ use admit_proto::v1::{
 use tokio::{sync::watch as channel, time::timeout};
 use tonic::service::Routes;
 
-use self::screen::{Guard, Screen};
+use self::{asker::Guard, screen::Screen};
 use crate::{
     audit::Refusals,
     caller::Roster,

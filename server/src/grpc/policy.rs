@@ -12,8 +12,8 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
 use super::{
+    asker::{Asker, CallPlace},
     failure,
-    screen::{Asker, CallPlace},
 };
 use crate::{
     clock,

@@ -16,6 +16,7 @@ mod link;
 pub mod memory;
 pub mod quiet;
 mod shown;
+pub mod stamp;
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -33,8 +34,9 @@ pub use self::failure::ScanError;
 use self::{
     content::ReadFault,
     link::Target,
-    memory::{Identity, Memory, Stamp, Trust},
+    memory::{Memory, Trust},
     shown::Shown,
+    stamp::{Identity, Stamp},
 };
 use crate::pause::Pause;
 

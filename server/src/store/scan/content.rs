@@ -7,7 +7,7 @@ use std::{fs, io, io::Read as _, path::Path, sync::Arc, time::Instant};
 use admit_policy::source_file::ContentFault;
 use rustix::fs::{Mode, OFlags};
 
-use super::memory::{Memory, Stamp};
+use super::{memory::Memory, stamp::Stamp};
 
 /// Why the bytes are not there.
 pub(super) enum ReadFault {

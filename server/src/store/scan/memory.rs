@@ -1,6 +1,6 @@
 //! What former readings found in the files, so that a file that has not changed is not read again.
 //!
-//! The kernel changes the stamp of a file (see `Stamp`) with every change of its content, of its mode and of
+//! The kernel changes the stamp of a file (see [`super::stamp`]) with every change of its content, of its mode and of
 //! its name, and nobody can set the time in it. But two changes within one step of the kernel's clock leave one
 //! stamp. So the content of a file is taken from memory only if it was read, with just this stamp, a while
 //! after the stamp was first seen: from then on, any change has a later one. Clocks that are set play no part.
@@ -11,73 +11,21 @@
 
 use std::{
     collections::HashMap,
-    fs::Metadata,
-    os::{fd::AsFd, unix::fs::MetadataExt as _},
+    os::fd::AsFd,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use rustix::fs::fstatfs;
+use super::{
+    quiet,
+    stamp::{Identity, STAMP_STEP_MAX, Stamp, holds, is_fine},
+};
 
-use super::quiet::{self, Times};
-
-/// How long after a stamp was first seen a file has to be read for its content to be remembered: more than the
-/// coarsest step of the times of any file system in `STAMPING`.
-pub const STAMP_STEP_MAX: Duration = Duration::from_secs(2);
 /// From which age on the content is read again at the latest, whatever the stamp says.
 pub const CONTENT_AGE_MAX: Duration = Duration::from_secs(60);
 /// In how many steps the files get there between half of that age and the whole, so that they are not all due
 /// at once.
 const DUE_STEPS: u32 = 64;
-
-/// What `statfs` calls the file systems whose stamps hold: ext2 to ext4, XFS, Btrfs, F2FS, ZFS, bcachefs, tmpfs
-/// and ramfs. Not overlays: what is below one may be an image whose stamps were made up.
-const STAMPING: [i64; 8] = [
-    0xef53,
-    0x5846_5342,
-    0x9123_683e,
-    0xf2f5_2010,
-    0x2fc1_2fc1,
-    0xca45_1a4e,
-    0x0102_1994,
-    0x8584_58f6,
-];
-
-/// A file or folder on its device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
-    device: u64,
-    inode: u64,
-}
-
-impl Identity {
-    /// That of what is at hand.
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        }
-    }
-}
-
-/// What changes with a file: its size, and the times of its last change and of its content's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    identity: Identity,
-    size: u64,
-    times: Times,
-}
-
-impl Stamp {
-    /// The stamp of a regular file.
-    pub(super) fn of(metadata: &Metadata) -> Option<Self> {
-        metadata.is_file().then(|| Self {
-            identity: Identity::of(metadata),
-            size: metadata.size(),
-            times: quiet::times(metadata),
-        })
-    }
-}
 
 /// From when on, and for how long, content is remembered.
 #[derive(Clone, Copy, Debug)]
@@ -202,7 +150,7 @@ impl Memory {
         let stamp_seen = former.as_ref().filter(|former| former.stamp == stamp);
         let stamp_seen = stamp_seen.map_or_else(Instant::now, |former| former.stamp_seen);
         let content = former.map_or(content, |former| former.content);
-        if holds && quiet::is_fine(stamp.times) {
+        if holds && is_fine(stamp.times) {
             let remembered = Remembered {
                 stamp,
                 stamp_seen,
@@ -214,11 +162,6 @@ impl Memory {
         }
         content
     }
-}
-
-/// Whether this is on a file system whose stamps hold.
-pub(super) fn holds(file: impl AsFd) -> bool {
-    fstatfs(file).is_ok_and(|found| STAMPING.contains(&found.f_type))
 }
 
 /// From which age on the content of this file is read again.

@@ -9,38 +9,20 @@
 //! directory. A folder above it that is put in its place by one rename is whole in one step.
 
 use std::{
-    fs::{File, Metadata},
+    fs::File,
     io,
-    os::unix::fs::MetadataExt as _,
     path::Path,
     time::{Duration, SystemTime},
 };
 
 use rustix::fs::{Mode, OFlags};
 
-use super::memory::{Identity, STAMP_STEP_MAX, holds};
+use super::stamp::{Identity, STAMP_STEP_MAX, Times, holds, times};
 use crate::store::SETTLE;
 
 /// How old the latest change has to be: as long as two readings are apart, and a step of the clock more, as a
 /// time may be given that much too early.
 pub const QUIET_MIN: Duration = SETTLE.saturating_add(STAMP_STEP_MAX);
-
-/// The times of the last change and of the last change of content, in seconds and nanoseconds.
-pub(super) type Times = [(i64, i64); 2];
-
-/// The times of what is at hand.
-pub(super) fn times(metadata: &Metadata) -> Times {
-    [
-        (metadata.ctime(), metadata.ctime_nsec()),
-        (metadata.mtime(), metadata.mtime_nsec()),
-    ]
-}
-
-/// Whether the time of the last change has parts of a second: none does that a program made up for an image
-/// of a file system, or that comes from one that keeps whole seconds.
-pub(super) fn is_fine([(_, nanoseconds), _]: Times) -> bool {
-    nanoseconds != 0
-}
 
 /// Whether all of these times were long ago at `now`.
 pub(super) fn are_past(times: Times, now: SystemTime) -> bool {
