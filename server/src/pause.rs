@@ -1,26 +1,36 @@
-//! Work in steps, for the thread that reads and judges: where it shares a core with requests, none of them
-//! waits for more than a few of its steps.
+//! Work in slices, for threads that serve no request: where they share a core with requests, none of these
+//! waits for much more than a slice.
 //!
 //! Deliberately absent: priorities, which hardened service units do not let a process set.
 
-use std::thread;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
-/// Steps from one pause to the next; each takes microseconds.
-const STEPS: u32 = 32;
+/// Longest work from one pause to the next, but for the step that ends it. The scheduler of the system
+/// would take the core away only after milliseconds, however long a request is ready.
+const SLICE: Duration = Duration::from_micros(100);
 
 /// Lets others have the core now and then; costs next to nothing when nobody wants it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pause {
-    steps: u32,
+    begun: Instant,
 }
 
 impl Pause {
-    /// One step is done.
+    /// Work begins.
+    pub(crate) fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+        }
+    }
+
+    /// One step is done; it shall take microseconds.
     pub(crate) fn step(&mut self) {
-        self.steps = self.steps.saturating_add(1);
-        if self.steps >= STEPS {
-            self.steps = 0;
+        if self.begun.elapsed() >= SLICE {
             thread::yield_now();
+            self.begun = Instant::now();
         }
     }
 }

@@ -262,7 +262,7 @@ impl Kept {
             .collect();
         let invalid = snapshot.invalid_admissions();
         let mut classes = Classes::new(names);
-        let mut pause = Pause::default();
+        let mut pause = Pause::new();
         Self {
             version: record::VERSION,
             policy: snapshot.digest().to_string(),

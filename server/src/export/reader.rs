@@ -14,10 +14,13 @@ use prost::bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::span;
-use crate::audit::{
-    chain::{self, LINE_BYTES_MAX, LinkFault, Links},
-    record::Entry,
-    segment::{self, Line, Lines, SegmentFile},
+use crate::{
+    audit::{
+        chain::{self, LINE_BYTES_MAX, LinkFault, Links},
+        record::Entry,
+        segment::{self, Line, Lines, SegmentFile},
+    },
+    pause::Pause,
 };
 
 /// Most spans of one batch.
@@ -198,6 +201,7 @@ pub fn read(dir: &Path, stream_id: &str, from: &Position, last: u64) -> Result<B
         end: from.clone(),
     };
     let mut bytes = MESSAGE_FRAME_BYTES;
+    let mut pause = Pause::new();
     while batch.end.next_seq <= last {
         let segment = SegmentFile::new(dir, batch.end.segment);
         let mut lines = open(&segment, &batch.end)?;
@@ -208,6 +212,7 @@ pub fn read(dir: &Path, stream_id: &str, from: &Position, last: u64) -> Result<B
             let Some(line) = lines.next_line()? else {
                 break;
             };
+            pause.step();
             let (links, entry) = parse(stream_id, &segment, &line)?;
             if let Some(span) = span::encoded(stream_id, &links, &entry) {
                 let seq = batch.end.next_seq;

@@ -180,7 +180,7 @@ impl<'a> Search<'a> {
             has_links: false,
             entries: 0,
             bytes: 0,
-            pause: Pause::default(),
+            pause: Pause::new(),
         };
         search.run()?;
         search.memory.end();
