@@ -10,10 +10,8 @@ use std::{
     time::Instant,
 };
 
-use rustix::fs::StatVfsMountFlags;
-
 use super::{
-    private::{sync_folder, temporary_beside},
+    private::{has_room, sync_folder, temporary_beside},
     record::Cause,
     segment::SegmentFile,
 };
@@ -102,7 +100,7 @@ impl Current {
     ) -> Result<Self, Unwritable> {
         let failed = unwritable(Cause::CreateFailed);
         let (temporary, file) = temporary_beside(&segment.path).map_err(&failed)?;
-        check_space(&file, header.len(), free_space_min)?;
+        has_room(&file, length(header), free_space_min).map_err(&failed)?;
         file.write_all_at(header, 0).map_err(&failed)?;
         file.sync_all().map_err(&failed)?;
         fs::hard_link(&temporary, &segment.path).map_err(&failed)?;
@@ -124,11 +122,12 @@ impl Current {
 
     /// Writes `bytes` behind what is synced, and syncs them. What fails is cut back.
     pub(super) fn write(&mut self, bytes: &[u8], free_space_min: u64) -> Result<(), Unwritable> {
-        check_space(&self.file, bytes.len(), free_space_min)?;
+        let failed = unwritable(Cause::WriteFailed);
+        has_room(&self.file, length(bytes), free_space_min).map_err(&failed)?;
         if let Err(error) = self.file.write_all_at(bytes, self.synced) {
             let cut_back = self.file.set_len(self.synced);
             self.is_poisoned = cut_back.and_then(|()| self.file.sync_data()).is_err();
-            return Err(unwritable(Cause::WriteFailed)(error));
+            return Err(failed(error));
         }
         if let Err(error) = self.file.sync_data() {
             self.is_poisoned = true;
@@ -157,7 +156,7 @@ impl Current {
 
     /// Whether entries could be written now, as far as can be told without writing.
     pub(super) fn has_room(&self, free_space_min: u64) -> Result<(), Unwritable> {
-        check_space(&self.file, 0, free_space_min)
+        has_room(&self.file, 0, free_space_min).map_err(unwritable(Cause::WriteFailed))
     }
 
     /// Sees to it that the file is durably where it should be.
@@ -216,22 +215,6 @@ fn open_segment(path: &Path) -> io::Result<File> {
 
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
-/// Whether the file system takes `more` bytes and leaves `free_space_min` free.
-fn check_space(file: &File, more: usize, free_space_min: u64) -> Result<(), Unwritable> {
-    let failed = unwritable(Cause::WriteFailed);
-    let space = rustix::fs::fstatvfs(file).map_err(|error| failed(error.into()))?;
-    if space.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        return Err(failed(io::ErrorKind::ReadOnlyFilesystem.into()));
-    }
-    let free = space.f_bavail.saturating_mul(space.f_frsize);
-    let more = u64::try_from(more).unwrap_or(u64::MAX);
-    if free >= free_space_min.saturating_add(more) {
-        Ok(())
-    } else {
-        Err(failed(io::ErrorKind::StorageFull.into()))
-    }
 }
 
 /// Copies the first `length` bytes of `from` into `to`, durably.

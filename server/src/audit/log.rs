@@ -7,7 +7,6 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     time::Duration,
 };
@@ -17,6 +16,7 @@ use super::{
     chain::{self, LINE_BYTES_MAX},
     current::{Current, unwritable},
     keys::{NamesKey, SigningKey},
+    private::keeps_place,
     record::{Cause, Checkpoint, Entry, Retired, Segment, VERSION},
     segment::{self, SegmentFile},
     verify::{Head, checkpoint_message},
@@ -24,6 +24,9 @@ use super::{
 use crate::clock;
 
 pub use super::current::{Unwritable, describe};
+
+/// What most entries fit into, in bytes.
+const DRAFT_BYTES: usize = 2048;
 
 /// An entry that has no place in the chain yet.
 #[derive(Debug)]
@@ -55,14 +58,18 @@ impl Draft {
             Entry::Retired(_) => "retired",
             Entry::Checkpoint(_) => "checkpoint",
         };
+        let mut members = Vec::with_capacity(DRAFT_BYTES);
         // An entry has texts, numbers and lists only, all of which JSON can hold.
-        let json = serde_json::to_vec(entry).unwrap_or_default();
+        if serde_json::to_writer(&mut members, entry).is_err() {
+            members.clear();
+        }
         // `{"type":"x",…}`: the links stand between the type and the rest.
         let start = "{\"type\":\"\",".len().saturating_add(entry_type.len());
-        let members = json.get(start..json.len().saturating_sub(1));
+        members.pop();
+        members.drain(..start.min(members.len()));
         Self {
             entry_type,
-            members: members.unwrap_or_default().to_vec(),
+            members,
         }
     }
 }
@@ -234,14 +241,7 @@ impl Log {
     /// Whether the audit directory is still the one that this process has locked. Another one may have
     /// another writer.
     fn own_directory(&self) -> Result<(), Unwritable> {
-        let failed = unwritable(Cause::FileReplaced);
-        let own = self.lock.metadata().map_err(&failed)?;
-        let found = fs::metadata(&self.config.dir).map_err(&failed)?;
-        if (found.dev(), found.ino()) == (own.dev(), own.ino()) {
-            Ok(())
-        } else {
-            Err(failed(io::ErrorKind::AlreadyExists.into()))
-        }
+        keeps_place(&self.lock, &self.config.dir).map_err(unwritable(Cause::FileReplaced))
     }
 
     /// Closes the current segment with a signed checkpoint and opens the next one.

@@ -1,14 +1,16 @@
-//! Files and folders of the audit directory: for their owner only, and durable under their names.
-//! Those of permit keys are made in the same way.
+//! Files and folders of the audit directory: for their owner only, durable under their names, and never in
+//! another directory nor where there is no room for them. Those of permit keys are made in the same way.
 //!
 //! Deliberately absent: what stands in them.
 
 use std::{
     fs::{self, DirBuilder},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
+
+use rustix::fs::StatVfsMountFlags;
 
 const DIR_MODE: u32 = 0o700;
 /// Who may read a file: its owner.
@@ -31,6 +33,30 @@ fn make(dir: &Path, builder: &mut DirBuilder) -> io::Result<()> {
     }
     builder.mode(DIR_MODE).create(dir)?;
     sync_folder(dir)
+}
+
+/// Looks whether `own` is still what stands at `path`.
+pub(super) fn keeps_place(own: &fs::File, path: &Path) -> io::Result<()> {
+    let (own, found) = (own.metadata()?, fs::metadata(path)?);
+    if (found.dev(), found.ino()) == (own.dev(), own.ino()) {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+/// Looks whether the file system of `file` takes `more` bytes and leaves `free_space_min` free.
+pub(super) fn has_room(file: &fs::File, more: u64, free_space_min: u64) -> io::Result<()> {
+    let space = rustix::fs::fstatvfs(file)?;
+    if space.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+    }
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    if free >= free_space_min.saturating_add(more) {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::StorageFull.into())
+    }
 }
 
 /// A new private file beside `path`, to be given that name when it is whole.

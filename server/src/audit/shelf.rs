@@ -6,9 +6,8 @@
 //! is there. Deliberately absent: entries of the log; see [`super::writer`].
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -18,7 +17,10 @@ use std::{
     time::Duration,
 };
 
-use super::basis::Basis;
+use super::{
+    basis::Basis,
+    private::{has_room, keeps_place},
+};
 
 /// How long a policy waits for its basis; a disk that is slow or hangs must not hold up a revocation,
 /// which has to be in force within a second of the change.
@@ -85,22 +87,15 @@ impl Keeper {
 
     fn keep(&self, basis: &Basis) -> io::Result<()> {
         // Nothing is made in a directory that is not this log's, nor where the log itself would not write.
-        let (own, found) = (self.own.metadata()?, fs::metadata(&self.dir)?);
-        if (own.dev(), own.ino()) != (found.dev(), found.ino()) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let space = rustix::fs::fstatvfs(&self.own)?;
-        let free = space.f_bavail.saturating_mul(space.f_frsize);
-        if free < self.free_space_min.saturating_add(basis.size()) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
+        keeps_place(&self.own, &self.dir)?;
+        has_room(&self.own, basis.size(), self.free_space_min)?;
         basis.keep_unused(&self.dir)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, fs};
 
     use admit_policy::{Snapshot, Terms};
 
