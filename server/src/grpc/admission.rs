@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use admit_policy::{Digest, Facts, Verdict, decide, evidence::Permit, judge};
+use admit_policy::{Digest, Facts, Snapshot, Verdict, decide, evidence::Permit, judge};
 use admit_proto::v1::{
     AdmitRequest, AdmitResponse, CheckEvidenceRequest, CheckEvidenceResponse,
     admission_service_server::AdmissionService,
@@ -79,9 +79,7 @@ impl AdmissionService for Admission {
             let answer = self.decide_and_record(&asked).await?;
             // A record takes as long as the disk does. An ALLOW that a change has overtaken meanwhile, or
             // the clock, is not given: the launch is decided again, under the policy of now.
-            let is_overtaken = answer.is_allowed()
-                && (answer.policy != self.policy() || !self.is_allowed_now(&asked.facts));
-            if !is_overtaken {
+            if !answer.is_allowed() || self.is_allowed_now(&answer, &asked.facts) {
                 asker.may_still_ask(Some(asked.facts.lane), &asked.facts.host)?;
                 let permit = self.permit(&asked, &answer)?;
                 self.metrics.decided(&answer.decision);
@@ -122,17 +120,13 @@ struct Asked {
 }
 
 impl Admission {
-    /// The digest of the policy in force.
-    fn policy(&self) -> Option<Digest> {
-        let state = self.store.state();
-        state.loaded.map(|loaded| loaded.snapshot.digest())
-    }
-
-    /// Whether the launch would be allowed by the policy and the time of now.
-    fn is_allowed_now(&self, facts: &Facts) -> bool {
+    /// Whether the policy of `answer` is still in force, and would allow the launch at the time of now.
+    fn is_allowed_now(&self, answer: &answer::Decided, facts: &Facts) -> bool {
         let state = self.store.state();
         let standing = state.standing(self.store.terms());
-        clock::now().is_some_and(|now| decide(&standing, facts, now).verdict == Verdict::Allow)
+        answer.policy == standing.snapshot.map(Snapshot::digest)
+            && clock::now()
+                .is_some_and(|now| decide(&standing, facts, now).verdict == Verdict::Allow)
     }
 
     /// Judges what was handed in, and records the verdict. No policy has a part in it: the permit says
@@ -211,7 +205,7 @@ impl Admission {
         let standing = state.standing(self.store.terms());
         let decision = decide(&standing, &asked.facts, at);
         let decision_id = Uuid::now_v7();
-        let policy = standing.snapshot.map(admit_policy::Snapshot::digest);
+        let policy = standing.snapshot.map(Snapshot::digest);
         let loaded = state.loaded.as_deref();
         let basis = loaded.map(|loaded| Arc::clone(&loaded.basis));
         let record = closed::decision(

@@ -89,20 +89,16 @@ impl Screen {
     }
 
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        match self.routes.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+        let Ok(response) = self.routes.clone().oneshot(request).await;
+        response
     }
 
     /// The answer to a call of the contract. What has been told apart already is not routed again.
     async fn answer_to(&self, rpc: Rpc, request: Request<Body>) -> Response<Body> {
         match rpc {
             Rpc::Admit | Rpc::CheckEvidence => {
-                match self.admission.clone().oneshot(request).await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                }
+                let Ok(response) = self.admission.clone().oneshot(request).await;
+                response
             }
             Rpc::GetPolicy | Rpc::WatchPolicy | Rpc::GetPermitKeys => self.answer(request).await,
         }

@@ -6,9 +6,9 @@
 //!
 //! A change is believed when two readings in a row, [`SETTLE`] apart, are the same; so a change that
 //! consists of several writes is seen whole. While nothing is in force, as at the start, one reading is
-//! enough if all that it saw had certainly been as it is for [`scan::quiet::QUIET_MIN`]. A reading that fails changes nothing but the age of the
-//! snapshot, and that is bounded by `staleness_max`. Deliberately absent: a last known good. What
-//! was read is in force, broken or not.
+//! enough if all that it saw had certainly been as it is for [`scan::quiet::QUIET_MIN`]. A reading that fails
+//! changes nothing but the age of the snapshot, and that is bounded by `staleness_max`. Deliberately absent: a
+//! last known good. What was read is in force, broken or not.
 
 pub mod scan;
 pub(crate) mod watch;

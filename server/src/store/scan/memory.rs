@@ -1,13 +1,15 @@
 //! What former readings found in the files, so that a file that has not changed is not read again.
 //!
-//! The kernel changes the stamp of a file (see [`super::stamp`]) with every change of its content, of its mode and of
-//! its name, and nobody can set the time in it. But two changes within one step of the kernel's clock leave one
-//! stamp. So the content of a file is taken from memory only if it was read, with just this stamp, a while
-//! after the stamp was first seen: from then on, any change has a later one. Clocks that are set play no part.
+//! The kernel changes the stamp of a file (see [`super::stamp`]) with every change of its content, of its mode
+//! and of its name, and nobody can set the time in it. But two changes within one step of the kernel's clock
+//! leave one stamp. So the content of a file is taken from memory only if it was read, with just this stamp, a
+//! while after the stamp was first seen: from then on, any change has a later one. Clocks that are set play no
+//! part.
 //!
 //! In doubt the file is read: on every file system that is not known to keep stamps in this way, network file
 //! systems above all; with a time in whole seconds, as a file system image has that was made by a program; and
-//! now and then anyway, because what is written through a memory map may reach the stamp late. Deliberately absent: folders and links, which each reading looks at anew.
+//! now and then anyway, because what is written through a memory map may reach the stamp late. Deliberately
+//! absent: folders and links, which each reading looks at anew.
 
 use std::{
     collections::HashMap,
@@ -101,15 +103,14 @@ impl Memory {
         self.files.retain(|_, file| file.reading == reading);
     }
 
-    /// Whether the latest reading came across just so many files, and each is certainly as it had been for long
-    /// at `now`.
+    /// Whether the latest reading, which has ended, came across just so many files, and each is certainly as it
+    /// had been for long at `now`.
     pub(super) fn is_still(&self, files: usize, now: SystemTime) -> bool {
-        let seen = || {
-            self.files
+        self.files.len() == files
+            && self
+                .files
                 .values()
-                .filter(|file| file.reading == self.reading)
-        };
-        seen().count() == files && seen().all(|file| quiet::are_past(file.stamp.times, now))
+                .all(|file| quiet::are_past(file.stamp.times, now))
     }
 
     /// The content of the file that has just been found to have this stamp, if it is certain and has at most
