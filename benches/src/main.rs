@@ -15,6 +15,7 @@ mod compare;
 mod daemon;
 mod figure;
 mod growth;
+mod latency;
 mod launch;
 mod load;
 mod machine;

@@ -69,10 +69,10 @@ impl From<&Outcome> for Figures {
     fn from(outcome: &Outcome) -> Self {
         Self {
             per_second: outcome.per_second(),
-            p50_us: outcome.latency_us(0.5),
-            p90_us: outcome.latency_us(0.9),
-            p99_us: outcome.latency_us(0.99),
-            p999_us: outcome.latency_us(0.999),
+            p50_us: outcome.latency.us(0.5),
+            p90_us: outcome.latency.us(0.9),
+            p99_us: outcome.latency.us(0.99),
+            p999_us: outcome.latency.us(0.999),
             cpu_us: outcome.cpu_us(),
             resident_mib: real(outcome.resident) / (1024.0 * 1024.0),
             generator_share: outcome.generator_cpu.as_secs_f64() / outcome.elapsed.as_secs_f64(),

@@ -14,7 +14,6 @@ use std::{
 
 use anyhow::Context as _;
 use h2::client::SendRequest;
-use hdrhistogram::Histogram;
 use tokio::{runtime, task::JoinSet};
 use tonic::codegen::Bytes;
 
@@ -22,6 +21,7 @@ use super::curve;
 use crate::{
     daemon::{Daemon, Deployment, Wire},
     figure::{real, real_of},
+    latency::Latencies,
     load::{Call, Target, call, connection},
     pin::{self, Cores, Usage},
     place::Binaries,
@@ -35,8 +35,6 @@ const IN_FLIGHT: usize = 64;
 const WINDOW: Duration = Duration::from_secs(3);
 /// Over which the CPU time of an idle daemon is counted.
 const IDLE_WINDOW: Duration = Duration::from_secs(4);
-/// Longest latency that is told apart, in nanoseconds: a minute.
-const LATENCY_NANOS_MAX: u64 = 60_000_000_000;
 /// The configuration beyond the defaults: all of them come from one host and take a while to come.
 const LIMITS: &str = "connections = 6000\nconnections_per_peer = 6000\nhandshake = \"1m\"\n";
 
@@ -143,9 +141,9 @@ fn measure(binaries: &Binaries, wire: Wire, count: usize) -> anyhow::Result<Cost
         idle_kib: each(&idle),
         used_kib: each(&used),
         idle_cpu_percent: idle_cpu.as_secs_f64() * 100.0 / IDLE_WINDOW.as_secs_f64(),
-        first_p99_us: p99_us(&firsts),
-        per_second: real(spread.len()) / WINDOW.as_secs_f64(),
-        spread_p99_us: p99_us(&spread),
+        first_p99_us: firsts.us(0.99),
+        per_second: real(spread.count()) / WINDOW.as_secs_f64(),
+        spread_p99_us: spread.us(0.99),
     })
 }
 
@@ -159,14 +157,14 @@ async fn open(target: &Target, count: usize) -> anyhow::Result<Vec<SendRequest<B
 async fn one_each(
     connections: &[SendRequest<Bytes>],
     prepared: &Arc<call::Prepared>,
-) -> anyhow::Result<Histogram<u64>> {
+) -> anyhow::Result<Latencies> {
     let (connections, prepared) = (connections.to_vec(), Arc::clone(prepared));
     let calls = async move {
-        let mut latencies = histogram()?;
+        let mut latencies = Latencies::new()?;
         for (turn, mut sender) in connections.into_iter().enumerate() {
             let begin = Instant::now();
             call::make(&mut sender, &prepared, turn).await?;
-            record(&mut latencies, begin.elapsed());
+            latencies.record(begin.elapsed());
         }
         anyhow::Ok(latencies)
     };
@@ -178,42 +176,30 @@ async fn spread(
     connections: &[SendRequest<Bytes>],
     prepared: &Arc<call::Prepared>,
     window: Duration,
-) -> anyhow::Result<Histogram<u64>> {
+) -> anyhow::Result<Latencies> {
     let begin = Instant::now();
     let mut callers = JoinSet::new();
     for first in 0..IN_FLIGHT {
         let (connections, prepared) = (connections.to_vec(), Arc::clone(prepared));
         callers.spawn(async move {
-            let mut latencies = histogram()?;
+            let mut latencies = Latencies::new()?;
             let mut turn = first;
             while begin.elapsed() < window {
                 let at = turn % connections.len().max(1);
                 let mut sender = connections.get(at).context("no connection")?.clone();
                 let begin = Instant::now();
                 call::make(&mut sender, &prepared, turn).await?;
-                record(&mut latencies, begin.elapsed());
+                latencies.record(begin.elapsed());
                 turn = turn.wrapping_add(IN_FLIGHT);
             }
             anyhow::Ok(latencies)
         });
     }
-    let mut all = histogram()?;
+    let mut all = Latencies::new()?;
     while let Some(latencies) = callers.join_next().await {
-        all.add(latencies??)?;
+        all.add(&latencies??)?;
     }
     Ok(all)
-}
-
-fn histogram() -> anyhow::Result<Histogram<u64>> {
-    Ok(Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, 3)?)
-}
-
-fn record(latencies: &mut Histogram<u64>, latency: Duration) {
-    latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
-}
-
-fn p99_us(latencies: &Histogram<u64>) -> f64 {
-    real(latencies.value_at_quantile(0.99)) / 1e3
 }
 
 fn page(costs: &[Cost]) -> Result<String, std::fmt::Error> {

@@ -21,10 +21,10 @@ use admit_proto::v1::{
     watch_policy_response::Event,
 };
 use anyhow::Context as _;
-use hdrhistogram::Histogram;
 use tonic::{Streaming, transport::Channel};
 
 use crate::{
+    latency::Latencies,
     launch,
     pin::{self, Cores, Usage},
     place::{self, Binaries},
@@ -78,8 +78,9 @@ struct Found {
     cpu: Duration,
     /// Most memory that was ever resident, in bytes.
     resident_peak: u64,
-    quiet: Latencies,
-    reload: Latencies,
+    /// p99 of requests while nothing changes, and during the changes, in microseconds.
+    quiet_p99_us: f64,
+    reload_p99_us: f64,
 }
 
 impl Found {
@@ -91,14 +92,8 @@ impl Found {
 
     /// How many times the quiet p99 that during reloads is.
     fn tail_ratio(&self) -> f64 {
-        self.reload.p99.as_secs_f64() / self.quiet.p99.as_secs_f64()
+        self.reload_p99_us / self.quiet_p99_us
     }
-}
-
-/// Latencies of requests.
-#[derive(Clone, Copy, Debug)]
-struct Latencies {
-    p99: Duration,
 }
 
 /// Measures every size, with the daemon on both cores and on one, and writes the results.
@@ -175,8 +170,8 @@ fn measure(
         in_force,
         cpu: cpu.saturating_sub(used_quietly) / u32::try_from(CHANGES)?,
         resident_peak: used.resident_peak,
-        quiet: latencies(&timings, &[quiet])?,
-        reload: latencies(&timings, &reloads)?,
+        quiet_p99_us: p99_us(&timings, &[quiet])?,
+        reload_p99_us: p99_us(&timings, &reloads)?,
     })
 }
 
@@ -197,19 +192,18 @@ fn write_change(folder: &Path, admissions: usize, change: usize) -> anyhow::Resu
     Ok(Instant::now())
 }
 
-/// The latencies of what was due within `windows`.
-fn latencies(timings: &[Timing], windows: &[(Instant, Instant)]) -> anyhow::Result<Latencies> {
-    let mut histogram = Histogram::<u64>::new(3)?;
+/// The p99 of what was due within `windows`, in microseconds.
+fn p99_us(timings: &[Timing], windows: &[(Instant, Instant)]) -> anyhow::Result<f64> {
+    let mut latencies = Latencies::new()?;
     for timing in timings {
         if windows
             .iter()
             .any(|(from, to)| (*from..*to).contains(&timing.due))
         {
-            histogram.record(u64::try_from(timing.latency.as_nanos())?)?;
+            latencies.record(timing.latency);
         }
     }
-    let at = |quantile: f64| Duration::from_nanos(histogram.value_at_quantile(quantile));
-    Ok(Latencies { p99: at(0.99) })
+    Ok(latencies.us(0.99))
 }
 
 /// A daemon that is being measured.
@@ -314,8 +308,8 @@ fn page(found: &[Found]) -> anyhow::Result<String> {
             ms(longest),
             ms(one.cpu),
             one.resident_peak / MIB_BYTES,
-            ms(one.quiet.p99),
-            ms(one.reload.p99),
+            one.quiet_p99_us / 1e3,
+            one.reload_p99_us / 1e3,
             one.tail_ratio(),
         )?;
     }

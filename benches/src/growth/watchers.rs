@@ -9,7 +9,6 @@ mod following;
 use std::{fmt::Write as _, fs, io, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use anyhow::Context as _;
-use hdrhistogram::Histogram;
 use tokio::{
     runtime,
     time::{MissedTickBehavior, interval},
@@ -19,6 +18,7 @@ use super::curve;
 use crate::{
     daemon::{Daemon, Deployment, Wire},
     figure::{median, real, real_of},
+    latency::Latencies,
     launch,
     load::{Call, Target, call, connection},
     pin::{self, Cores, Usage},
@@ -35,8 +35,6 @@ const CHANGES: usize = 7;
 const WINDOW: Duration = Duration::from_secs(4);
 /// Between two launches that are asked for.
 const CALL_INTERVAL: Duration = Duration::from_millis(1);
-/// Longest latency that is told apart, in nanoseconds: a minute.
-const LATENCY_NANOS_MAX: u64 = 60_000_000_000;
 /// The configuration beyond the defaults.
 const LIMITS: &str = "watchers = 16384\nwatchers_per_caller = 16384\n";
 
@@ -147,7 +145,7 @@ fn latency(target: &Target, window: Duration) -> anyhow::Result<f64> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let histogram = pin::on(Cores::APART.generator, || {
+    let latencies = pin::on(Cores::APART.generator, || {
         runtime.block_on(async {
             let connections = connection::open(target, 1).await?;
             let sender = connections.first().context("no connection")?;
@@ -165,15 +163,14 @@ fn latency(target: &Target, window: Duration) -> anyhow::Result<f64> {
                     anyhow::Ok(was_due.elapsed())
                 }));
             }
-            let mut histogram = Histogram::<u64>::new_with_bounds(1, LATENCY_NANOS_MAX, 3)?;
+            let mut latencies = Latencies::new()?;
             for call in calls {
-                let took = call.await??;
-                histogram.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+                latencies.record(call.await??);
             }
-            anyhow::Ok(histogram)
+            anyhow::Ok(latencies)
         })
     })??;
-    Ok(real(histogram.value_at_quantile(0.99)) / 1e3)
+    Ok(latencies.us(0.99))
 }
 
 /// The admission that watchers follow, switched between two states.

@@ -8,16 +8,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use hdrhistogram::Histogram;
 use tokio::time::{sleep, timeout};
 
 use super::{DRAIN_MAX, Plan};
-use crate::{figure::real, pin::Usage};
+use crate::{figure::real, latency::Latencies, pin::Usage};
 
-/// Longest latency that is told apart, in nanoseconds: a minute.
-const LATENCY_NANOS_MAX: u64 = 60_000_000_000;
-/// Digits of a latency that are right.
-const DIGITS: u8 = 3;
 /// How often a window without an answer is looked at.
 const ANSWER_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -28,8 +23,8 @@ pub(crate) struct Outcome {
     pub(crate) answers: u64,
     /// How long the window was.
     pub(crate) elapsed: Duration,
-    /// Latency in nanoseconds: of a closed loop from the call, of an open loop from when it was due.
-    pub(crate) latency: Histogram<u64>,
+    /// Latency: of a closed loop from the call, of an open loop from when it was due.
+    pub(crate) latency: Latencies,
     /// CPU time that the server used in the window.
     pub(crate) cpu: Duration,
     /// CPU time that this process used in the window, which is the generator and the receiver of spans.
@@ -46,11 +41,6 @@ impl Outcome {
         real(self.answers) / self.elapsed.as_secs_f64()
     }
 
-    /// The latency that this share of the answers does not exceed, in microseconds.
-    pub(crate) fn latency_us(&self, quantile: f64) -> f64 {
-        real(self.latency.value_at_quantile(quantile)) / 1e3
-    }
-
     /// CPU time of the server for one answer, in microseconds.
     pub(crate) fn cpu_us(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / real(self.answers.max(1))
@@ -65,7 +55,7 @@ struct Counted {
     is_counting: bool,
     is_over: bool,
     answers: u64,
-    latency: Histogram<u64>,
+    latency: Latencies,
     answer_bytes: usize,
     failure: Option<anyhow::Error>,
 }
@@ -77,7 +67,7 @@ impl Tally {
             is_counting: false,
             is_over: false,
             answers: 0,
-            latency: Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, DIGITS)?,
+            latency: Latencies::new()?,
             answer_bytes: 0,
             failure: None,
         }))))
@@ -91,7 +81,7 @@ impl Tally {
 
     /// Whether a call of the window has been answered.
     fn has_latency(&self) -> bool {
-        !self.0.borrow().latency.is_empty()
+        self.0.borrow().latency.count() > 0
     }
 
     /// Whether the window is open.
@@ -110,8 +100,7 @@ impl Tally {
 
     /// Counts a latency, whether or not the window is still open.
     pub(super) fn took(&self, latency: Duration) {
-        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        self.0.borrow_mut().latency.saturating_record(nanos);
+        self.0.borrow_mut().latency.record(latency);
     }
 
     /// Ends the load with a failure; the first one is kept.
