@@ -5,19 +5,19 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     sync::{Mutex, PoisonError},
     thread,
 };
 
 use anyhow::Context as _;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
 };
 
-use crate::pin;
+use crate::{pin, place};
 
 /// The processes that are alive. A signal that ends this program runs no destructor, so it is caught, and
 /// these are ended first.
@@ -26,7 +26,8 @@ static LIVING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 /// What a shell makes of SIGTERM.
 const TERMINATED: i32 = 143;
 
-/// Ends every living process, and this one, at SIGTERM, SIGINT and SIGHUP.
+/// Ends every living process, and this one, at SIGTERM, SIGINT and SIGHUP, and deletes what is in scratch
+/// folders.
 ///
 /// # Errors
 ///
@@ -56,6 +57,7 @@ pub(crate) fn end_all_at_a_signal() -> anyhow::Result<()> {
                 // Whoever is on the list has not been waited for, so the id is still its own.
                 let _ = kill_process(*process, Signal::KILL);
             }
+            place::clear();
             std::process::exit(TERMINATED);
         })?;
     Ok(())
@@ -89,6 +91,34 @@ impl Process {
         self.0.stderr.take()
     }
 
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be waited for.
+    pub(crate) fn wait(mut self) -> anyhow::Result<ExitStatus> {
+        let own = Pid::from_child(&self.0);
+        // It keeps its id until it is off the list.
+        waitid(
+            WaitId::Pid(own),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        )?;
+        forget(own);
+        Ok(self.0.wait()?)
+    }
+
+    /// Asks it to end, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be waited for.
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
+        // Until it is waited for, its id is its own, even if it has ended.
+        kill_process(Pid::from_child(&self.0), Signal::TERM)?;
+        self.wait()?;
+        Ok(())
+    }
+
     /// Starts a server on `core` that writes its address to standard output, in a line of its own.
     ///
     /// # Errors
@@ -98,7 +128,7 @@ impl Process {
         command: &mut Command,
         core: Option<usize>,
     ) -> anyhow::Result<(Self, SocketAddr)> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stdout(Stdio::piped());
         let mut process = Self::start(command, core)?;
         let stdout = process.0.stdout.take().context("a server without output")?;
         let mut line = String::new();
@@ -113,13 +143,17 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = Pid::from_child(&self.0);
-        living.retain(|process| *process != own);
+        forget(Pid::from_child(&self.0));
         // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Takes a process off the list.
+fn forget(process: Pid) {
+    let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
+    living.retain(|living| *living != process);
 }
 
 /// An address of the loopback interface that nobody listened at a moment ago.

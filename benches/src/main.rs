@@ -51,12 +51,9 @@ enum Command {
     Connections(growth::connections::Arguments),
     /// A log that grows: start of the daemon, check and replay.
     Log(growth::log::LogGrowth),
-    /// Serves as the least server over TLS. Not for people.
-    #[command(hide = true)]
-    FloorServer(cold::floor::FloorServer),
     /// Asks as the least client. Not for people.
     #[command(hide = true)]
-    FloorClient(cold::floor::FloorClient),
+    FloorClient(cold::client::FloorClient),
     /// Serves as one of those that are measured; the other commands start it.
     #[command(hide = true)]
     ServeBare(bare::Arguments),
@@ -76,7 +73,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Command::Connections(arguments)) => growth::connections::run(&arguments)?,
         Some(Command::Reload(arguments)) => growth::reload::run(&arguments)?,
         Some(Command::Log(log)) => log.run()?,
-        Some(Command::FloorServer(server)) => server.run()?,
         Some(Command::FloorClient(client)) => client.run()?,
         None => compare::run(&compare::Arguments::default())?,
     }

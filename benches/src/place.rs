@@ -1,11 +1,11 @@
-//! Where things are: the programs to measure, and scratch folders on a disk that is one.
+//! Where things are: the programs to measure, scratch folders on a disk that is one, and the results.
 //!
-//! Deliberately absent: anything outside of the target directory.
+//! Deliberately absent: anything else outside of the target directory.
 
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{self, Command, Stdio},
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -16,6 +16,40 @@ use tempfile::TempDir;
 const SCRATCH_FOLDER: &str = "bench-scratch";
 /// What the kernel calls a file system that is in memory, where a sync costs nothing (`tmpfs`, `ramfs`).
 const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
+
+/// Where the programs are taken from, and where the results go.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Places {
+    /// The folder of `admitd` and `admit`. Without it they are built.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bin_dir: Option<PathBuf>,
+    /// The folder that the results are written to, in place of `benches/results`.
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+}
+
+impl Places {
+    /// The programs.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be built, or one is not there.
+    pub(crate) fn binaries(&self) -> anyhow::Result<Binaries> {
+        Binaries::find(self.bin_dir.as_deref())
+    }
+
+    /// The folder of the results, made when it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub(crate) fn results(&self) -> anyhow::Result<PathBuf> {
+        let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+        let folder = self.results.clone().unwrap_or_else(own);
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+}
 
 /// The programs that are measured.
 #[derive(Clone, Debug)]
@@ -112,7 +146,7 @@ pub(crate) fn tools() -> anyhow::Result<PathBuf> {
     Ok(target.join("tools"))
 }
 
-/// A new folder on a disk, deleted with the value.
+/// A new folder on a disk, deleted with the value, and by [`clear`].
 ///
 /// # Errors
 ///
@@ -124,5 +158,27 @@ pub(crate) fn scratch() -> anyhow::Result<TempDir> {
     if IN_MEMORY.contains(&kind) {
         bail!("the target directory is in memory, where a sync costs nothing");
     }
-    Ok(tempfile::tempdir_in(folder)?)
+    Ok(tempfile::Builder::new()
+        .prefix(&own_prefix())
+        .tempdir_in(folder)?)
+}
+
+/// How the scratch folders of this process begin.
+fn own_prefix() -> String {
+    format!("{}-", process::id())
+}
+
+/// Deletes every scratch folder of this process, for an end without destructors. What cannot be deleted stays.
+pub(crate) fn clear() {
+    let Ok(folders) = own_folder().and_then(|own| Ok(fs::read_dir(own.join(SCRATCH_FOLDER))?))
+    else {
+        return;
+    };
+    let prefix = own_prefix();
+    for folder in folders.filter_map(Result::ok) {
+        if folder.file_name().to_string_lossy().starts_with(&prefix) {
+            // Whoever works in it may be writing still; there is nobody left to tell.
+            let _ = fs::remove_dir_all(folder.path());
+        }
+    }
 }

@@ -8,8 +8,9 @@ mod journal;
 
 use std::{
     io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::Arc,
     thread,
 };
@@ -48,6 +49,9 @@ pub(crate) struct Arguments {
     /// The folder of `tls.crt`, `tls.key` and `ca.crt`; mutual TLS.
     #[arg(long, value_name = "DIR")]
     tls: Option<PathBuf>,
+    /// Where it listens; the port 0 stands for any that is free.
+    #[arg(long)]
+    listen: SocketAddr,
 }
 
 impl Arguments {
@@ -59,16 +63,27 @@ impl Arguments {
             record_bytes: sizes.record,
             answer_bytes: sizes.answer,
             tls: has_tls.then(|| folder.to_owned()),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         }
     }
 
-    /// The command that starts this server: this very program.
+    /// The same server at `address`.
+    pub(crate) fn listening(self, address: SocketAddr) -> Self {
+        Self {
+            listen: address,
+            ..self
+        }
+    }
+
+    /// The command that starts this server: this very program. It ends when its standard input does.
     pub(crate) fn command(&self) -> anyhow::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(["serve-bare", "--sync", self.sync.name()])
             .args(["--record-bytes", &self.record_bytes.to_string()])
-            .args(["--answer-bytes", &self.answer_bytes.to_string()]);
+            .args(["--answer-bytes", &self.answer_bytes.to_string()])
+            .args(["--listen", &self.listen.to_string()])
+            .stdin(Stdio::piped());
         if let Some(path) = &self.journal {
             command.arg("--journal").arg(path);
         }
@@ -80,7 +95,7 @@ impl Arguments {
 }
 
 /// Bytes of the real messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Sizes {
     /// Of a request.
     pub(crate) request: usize,
@@ -109,7 +124,7 @@ pub(crate) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
             answer,
             journal: journal.transpose()?,
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = TcpListener::bind(arguments.listen).await?;
         writeln!(anstream::stdout(), "{}", listener.local_addr()?)?;
         end_with_standard_input()?;
         let mut server = Server::builder();

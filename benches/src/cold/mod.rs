@@ -1,20 +1,20 @@
 //! `cold`: the cold path, from the start of a process to its first answer, and what it keeps resident.
 //!
-//! In reading order: [`floor`] (the least that such programs can be), [`start`], [`check`], [`report`].
+//! In reading order: [`client`] (the least that a client can be), [`start`], [`check`], [`report`].
 //! Deliberately absent: throughput.
 
 mod check;
-pub(crate) mod floor;
+pub(crate) mod client;
 mod report;
 mod start;
 
-use std::{num::NonZeroUsize, path::PathBuf, thread, time::Duration};
+use std::{fs, num::NonZeroUsize, thread, time::Duration};
 
 use crate::{
     daemon::{Daemon, Deployment, Wire},
     load::{self, Call, Pace, Plan},
     pin::{Cores, Usage},
-    place::Binaries,
+    place::{Binaries, Places},
 };
 
 /// Rounds of starts: with the rest, less than a minute.
@@ -27,9 +27,8 @@ const LOAD: usize = 64;
 /// How to measure the cold path.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The folder of `admitd` and `admit`. Without it they are built.
-    #[arg(long, value_name = "DIR")]
-    bin_dir: Option<PathBuf>,
+    #[command(flatten)]
+    places: Places,
     /// How many starts of each kind are measured.
     #[arg(long, default_value = ROUNDS)]
     rounds: NonZeroUsize,
@@ -48,12 +47,14 @@ struct Memory {
 ///
 /// When a program cannot be started or gives a wrong answer.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let binaries = Binaries::find(arguments.bin_dir.as_deref())?;
+    let binaries = arguments.places.binaries()?;
     let rounds = arguments.rounds.get();
     let starts = start::measure(&binaries, rounds)?;
     let checks = check::measure(&binaries, rounds)?;
     let memory = memory(&binaries)?;
-    report::write(&binaries, &starts, &checks, &memory)
+    let page = report::page(&binaries, &starts, &checks, &memory)?;
+    fs::write(arguments.places.results()?.join("cold.md"), page)?;
+    Ok(())
 }
 
 /// The memory of a daemon over mutual TLS, left alone and then under load.

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use super::{Memory, check::Checks, start::Starts};
-use crate::{figure::real, place::Binaries};
+use crate::{figure::real, machine::Machine, place::Binaries};
 
 /// Longest median of a first answer, in milliseconds.
 const FIRST_ANSWER_MS_MAX: f64 = 15.0;
@@ -12,17 +12,17 @@ const RESIDENT_MIB_MAX: f64 = 20.0;
 /// Bytes of a mebibyte.
 const MIB_BYTES: f64 = 1_048_576.0;
 
-/// Writes `benches/results/cold.md`.
+/// The page.
 ///
 /// # Errors
 ///
-/// When the file cannot be written.
-pub(super) fn write(
+/// When a program cannot be read.
+pub(super) fn page(
     binaries: &Binaries,
     starts: &Starts,
     checks: &Checks,
     memory: &Memory,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<String> {
     let mut page = String::from(
         "# Cold path\n\n\
          `admit-bench cold`. Every round starts each process once, in turn; times are of the whole of it, from\n\
@@ -78,10 +78,8 @@ pub(super) fn write(
     for (name, path) in [("admitd", &binaries.admitd), ("admit", &binaries.admit)] {
         writeln!(page, "| `{name}` | {:.1} |", mib(loaded_bytes(path)?))?;
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("cold.md"), page)?;
-    Ok(())
+    writeln!(page, "\nMachine: {}.", Machine::this().line())?;
+    Ok(page)
 }
 
 fn row(page: &mut String, name: &str, times: &[Duration]) -> std::fmt::Result {

@@ -7,18 +7,18 @@ use std::{
     fs, io,
     net::{SocketAddr, TcpStream},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime;
 
 use crate::{
     authority::{Authority, CALLERS},
-    child::free_address,
+    bare::{self, Sizes, Sync},
+    child::{Process, free_address},
     daemon::{Deployment, Wire},
     launch,
     load::{Call, Target, call, connection},
@@ -61,13 +61,14 @@ pub(super) fn measure(binaries: &Binaries, rounds: usize) -> anyhow::Result<Star
     fs::write(&config, deployment.config(folder.path(), &receiver)?)?;
     let tls = authority.client(CALLERS[0])?;
     let mut daemon = Command::new(&binaries.admitd);
-    daemon.arg("serve").arg("--config").arg(&config);
+    daemon
+        .args(["serve", "--config"])
+        .arg(&config)
+        .stdin(Stdio::null());
     let floor_address = free_address()?;
-    let mut floor = Command::new(std::env::current_exe()?);
-    floor
-        .arg("floor-server")
-        .arg(floor_address.to_string())
-        .arg(folder.path());
+    let mut floor = bare::Arguments::new(Sync::None, true, Sizes::default(), folder.path())
+        .listening(floor_address)
+        .command()?;
     // The process is not known yet, and nothing here asks for it.
     let to_daemon = Target::new(deployment.calls, Some(tls.clone()), 0);
     let to_floor = Target::new(floor_address, Some(tls), 0);
@@ -104,12 +105,9 @@ fn time(command: &mut Command, target: &Target, asked: &Call) -> anyhow::Result<
         .enable_all()
         .build()?;
     let prepared = asked.prepare(target)?;
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     let begin = Instant::now();
-    let mut server = Server(command.spawn().context("a server cannot be started")?);
+    let server = Process::start(command, None)?;
     let stream = connect(target.address, begin)?;
     let took = runtime.block_on(async {
         let stream = tokio::net::TcpStream::from_std(stream)?;
@@ -140,24 +138,5 @@ fn connect(address: SocketAddr, begin: Instant) -> anyhow::Result<TcpStream> {
             }
             Err(error) => return Err(error).context("nobody listens"),
         }
-    }
-}
-
-/// A server that does not outlive a failure.
-struct Server(Child);
-
-impl Server {
-    fn stop(&mut self) -> anyhow::Result<()> {
-        kill_process(Pid::from_child(&self.0), Signal::TERM)?;
-        self.0.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It has ended already unless something failed.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }

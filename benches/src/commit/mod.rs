@@ -6,12 +6,7 @@
 
 mod report;
 
-use std::{
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, io::Write as _, time::Duration};
 
 use anyhow::Context as _;
 
@@ -19,18 +14,14 @@ use crate::{
     compare::{CONNECTIONS, IN_FLIGHT, Layout},
     daemon::{Daemon, Deployment, Wire},
     load::{self, Call, Pace, Plan},
-    place::{self, Binaries},
+    place::{self, Binaries, Places},
 };
 
 /// How to measure the commit path.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The folder of the programs. Without it they are built.
-    #[arg(long, value_name = "DIR")]
-    bin_dir: Option<PathBuf>,
-    /// The folder that the results are written to, in place of `benches/results`.
-    #[arg(long, value_name = "DIR")]
-    results: Option<PathBuf>,
+    #[command(flatten)]
+    places: Places,
     /// How often everything is measured; medians are over these.
     #[arg(long, default_value_t = 9)]
     rounds: u32,
@@ -79,9 +70,8 @@ struct Figure {
 ///
 /// When a daemon cannot be started, a call fails, or the page cannot be written.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let folder = arguments.bin_dir.as_deref();
-    let mut binaries = Binaries::find(folder)?;
-    binaries.admitd = place::commit_path(folder)?;
+    let mut binaries = arguments.places.binaries()?;
+    binaries.admitd = place::commit_path(arguments.places.bin_dir.as_deref())?;
     let window = Duration::from_secs_f64(arguments.seconds.clamp(0.01, 60.0));
     let mut figures = Vec::new();
     for round in 1..=arguments.rounds.max(1) {
@@ -95,9 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         )?;
     }
     let markdown = report::markdown(&figures, arguments);
-    let folder = arguments.results.clone();
-    let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("results"));
-    fs::create_dir_all(&folder)?;
+    let folder = arguments.places.results()?;
     fs::write(folder.join("commit.md"), &markdown)?;
     writeln!(anstream::stdout(), "\n{markdown}")?;
     Ok(())

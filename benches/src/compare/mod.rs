@@ -31,7 +31,7 @@ use crate::{
     load::{self, Call, Pace, Plan},
     machine::Machine,
     pin::{self, Cores},
-    place::{self, Binaries},
+    place::{self, Binaries, Places},
 };
 
 /// How many calls are in flight in the closed loops.
@@ -50,12 +50,8 @@ const QUICK_RATES: [u32; 3] = [50, 100, 200];
 /// How to compare.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Arguments {
-    /// The folder of `admitd` and `admit`. Without it they are built.
-    #[arg(long, value_name = "DIR")]
-    bin_dir: Option<PathBuf>,
-    /// The folder that the results are written to, in place of `benches/results`.
-    #[arg(long, value_name = "DIR")]
-    results: Option<PathBuf>,
+    #[command(flatten)]
+    places: Places,
     /// The program of Cerbos. Without it npm brings it into the target directory.
     #[arg(long, value_name = "FILE")]
     cerbos: Option<PathBuf>,
@@ -134,7 +130,7 @@ impl Extent {
 /// When a server cannot be started, a call fails, or the results cannot be written.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let extent = Extent::of(arguments);
-    let binaries = Binaries::find(arguments.bin_dir.as_deref())?;
+    let binaries = arguments.places.binaries()?;
     let chosen =
         |contender: &Contender| arguments.only.is_empty() || arguments.only.contains(contender);
     let is_wanted = Contender::ALL
@@ -175,9 +171,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
         }
     }
-    let folder = arguments.results.clone();
-    let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("results"));
-    write(&results, &folder)
+    write(&results, &arguments.places.results()?)
 }
 
 /// Whether a contender is measured in a layout: what is asked of both cores is the commit path alone.
@@ -287,7 +281,6 @@ fn raw_sync_us(record_bytes: usize, count: usize) -> anyhow::Result<f64> {
 
 /// Writes everything.
 fn write(results: &Results, folder: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(folder)?;
     let json = serde_json::to_string_pretty(results)?;
     fs::write(folder.join("compare.json"), json + "\n")?;
     let markdown = report::markdown(results);
