@@ -12,6 +12,7 @@ mod child;
 mod cold;
 mod commit;
 mod compare;
+mod curve;
 mod daemon;
 mod figure;
 mod growth;
@@ -46,11 +47,11 @@ enum Command {
     /// What it takes until one changed file of 10 to 100,000 is in force.
     Reload(growth::reload::Arguments),
     /// What 1 to 10,000 watchers of one change cost.
-    Watchers(growth::watchers::Arguments),
+    Watchers(growth::Arguments),
     /// What 1 to 5,000 open connections cost.
-    Connections(growth::connections::Arguments),
+    Connections(growth::Arguments),
     /// A log that grows: start of the daemon, check and replay.
-    Log(growth::log::LogGrowth),
+    Log(growth::log::Arguments),
     /// Asks as the least client. Not for people.
     #[command(hide = true)]
     FloorClient(cold::client::FloorClient),
@@ -72,7 +73,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Command::Watchers(arguments)) => growth::watchers::run(&arguments)?,
         Some(Command::Connections(arguments)) => growth::connections::run(&arguments)?,
         Some(Command::Reload(arguments)) => growth::reload::run(&arguments)?,
-        Some(Command::Log(log)) => log.run()?,
+        Some(Command::Log(arguments)) => growth::log::run(&arguments)?,
         Some(Command::FloorClient(client)) => client.run()?,
         None => compare::run(&compare::Arguments::default())?,
     }

@@ -66,7 +66,7 @@ impl Binaries {
     /// # Errors
     ///
     /// When the build fails, or one is not there.
-    pub(crate) fn find(folder: Option<&Path>) -> anyhow::Result<Self> {
+    fn find(folder: Option<&Path>) -> anyhow::Result<Self> {
         let folder = match folder {
             Some(folder) => folder.to_owned(),
             None => {

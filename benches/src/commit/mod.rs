@@ -12,6 +12,7 @@ use anyhow::Context as _;
 
 use crate::{
     compare::{CONNECTIONS, IN_FLIGHT, Layout},
+    curve,
     daemon::{Daemon, Deployment, Wire},
     load::{self, Call, Pace, Plan},
     place::{self, Binaries, Places},
@@ -64,7 +65,7 @@ struct Figure {
     per_second: f64,
 }
 
-/// Measures, and writes `commit.md`.
+/// Measures, and writes `commit.md` and `commit.svg`.
 ///
 /// # Errors
 ///
@@ -87,6 +88,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let markdown = report::markdown(&figures, arguments);
     let folder = arguments.places.results()?;
     fs::write(folder.join("commit.md"), &markdown)?;
+    fs::write(
+        folder.join("commit.svg"),
+        curve::svg(&report::charts(&figures))?,
+    )?;
     writeln!(anstream::stdout(), "\n{markdown}")?;
     Ok(())
 }

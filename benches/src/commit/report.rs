@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::{Arguments, Figure, Variant};
 use crate::{
     compare::{CONNECTIONS, IN_FLIGHT, Layout},
-    figure::{median, short, whole},
+    curve::{Chart, Line},
+    figure::{median, real_of, short, whole},
     machine::Machine,
 };
 
@@ -31,11 +32,9 @@ pub(super) fn markdown(figures: &[Figure], arguments: &Arguments) -> String {
         short(arguments.seconds),
         Machine::this().line(),
     );
+    text.push_str("\n![answers a second over calls in flight](commit.svg)\n");
     for layout in Layout::ALL {
-        let title = match layout {
-            Layout::OneCore => "The daemon on one core, the generator on the other",
-            Layout::BothCores => "Both wherever the kernel puts them, on two cores",
-        };
+        let title = title(layout);
         // Writing to a text cannot fail.
         let _ = write!(
             text,
@@ -54,13 +53,49 @@ pub(super) fn markdown(figures: &[Figure], arguments: &Arguments) -> String {
     text
 }
 
+fn title(layout: Layout) -> &'static str {
+    match layout {
+        Layout::OneCore => "The daemon on one core, the generator on the other",
+        Layout::BothCores => "Both wherever the kernel puts them, on two cores",
+    }
+}
+
+/// The medians as curves.
+pub(super) fn charts(figures: &[Figure]) -> Vec<Chart> {
+    let line = |layout, variant: Variant| {
+        let point = |in_flight| {
+            let own = of(figures, layout, in_flight, variant);
+            Some((
+                real_of(in_flight),
+                median(own.map(|figure| figure.per_second))?,
+            ))
+        };
+        Line::new(variant.name(), 0.0, IN_FLIGHT.into_iter().filter_map(point))
+    };
+    let chart = |layout| Chart {
+        title: title(layout),
+        across: "calls in flight",
+        up: "answers a second",
+        lines: Variant::ALL.map(|variant| line(layout, variant)).into(),
+    };
+    Layout::ALL.map(chart).into()
+}
+
+/// The rounds of one variant at one load.
+fn of(
+    figures: &[Figure],
+    layout: Layout,
+    in_flight: usize,
+    variant: Variant,
+) -> impl Iterator<Item = &Figure> {
+    figures.iter().filter(move |figure| {
+        figure.layout == layout && figure.in_flight == in_flight && figure.variant == variant
+    })
+}
+
 /// The row of a load; none when something was not measured.
 fn row(figures: &[Figure], layout: Layout, in_flight: usize) -> Option<String> {
-    let of = |variant: Variant| {
-        figures.iter().filter(move |figure| {
-            figure.layout == layout && figure.in_flight == in_flight && figure.variant == variant
-        })
-    };
+    let of = |variant| of(figures, layout, in_flight, variant);
     let middle = |variant| median(of(variant).map(|figure| figure.per_second));
     let [adaptive, writer, inline] = Variant::ALL.map(middle);
     let (writer, inline) = (writer?, inline?);

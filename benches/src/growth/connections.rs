@@ -5,20 +5,20 @@
 
 use std::{
     fmt::Write as _,
-    fs, io,
-    path::PathBuf,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use h2::client::SendRequest;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{runtime, task::JoinSet};
 use tonic::codegen::Bytes;
 
-use super::curve;
+use super::{Arguments, Growth};
 use crate::{
+    curve::{Chart, Line},
     daemon::{Daemon, Deployment, Wire},
     figure::{real, real_of},
     latency::Latencies,
@@ -35,19 +35,14 @@ const IN_FLIGHT: usize = 64;
 const WINDOW: Duration = Duration::from_secs(3);
 /// Over which the CPU time of an idle daemon is counted.
 const IDLE_WINDOW: Duration = Duration::from_secs(4);
+/// Open files of this process beside the connections, with some to spare.
+const OTHER_FILES: usize = 64;
+/// Why they cost that.
+const WHY: &str = "Each connection has its own memory, and more after its first call; part of the first ones fits into memory that the \
+    daemon has already, so the next step looks steeper than it is. An idle connection over mutual TLS looks once \
+    a second whether its client's certificate still holds, so idle CPU time is linear in those.";
 /// The configuration beyond the defaults: all of them come from one host and take a while to come.
 const LIMITS: &str = "connections = 6000\nconnections_per_peer = 6000\nhandshake = \"1m\"\n";
-
-/// How to measure.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct Arguments {
-    /// The folder of `admitd` and `admit`. Without it they are built.
-    #[arg(long, value_name = "DIR")]
-    bin_dir: Option<PathBuf>,
-    /// Only this many connections, and no page of results.
-    #[arg(long)]
-    count: Option<usize>,
-}
 
 /// What so many connections cost.
 struct Cost {
@@ -73,34 +68,44 @@ struct Cost {
 ///
 /// When a daemon does not start or a connection fails.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let binaries = Binaries::find(arguments.bin_dir.as_deref())?;
-    let counts = arguments.count.map_or(COUNTS.to_vec(), |count| vec![count]);
+    let counts = arguments.counts(&COUNTS);
+    allow_files(counts.iter().copied().max().unwrap_or_default())?;
+    let binaries = arguments.places.binaries()?;
     let mut costs = Vec::new();
     for wire in [Wire::Plaintext, Wire::MutualTls] {
         for count in &counts {
             costs.push(measure(&binaries, wire, *count)?);
         }
     }
-    let page = page(&costs)?;
-    if arguments.count.is_some() {
-        io::Write::write_all(&mut anstream::stdout(), page.as_bytes())?;
-        return Ok(());
-    }
-    let points: Vec<(f64, f64)> = costs
-        .iter()
-        .filter(|cost| cost.wire == Wire::MutualTls)
-        .map(|cost| (real_of(cost.count), cost.spread_p99_us))
-        .collect();
-    curve::draw(
-        "connections",
-        [
-            "64 calls in flight, spread over all connections (mutual TLS)",
-            "connections",
-            "p99, µs",
-        ],
-        &points,
+    arguments.publish(&Growth {
+        name: "connections",
+        page: page(&costs)?,
+        charts: charts(&costs),
+        why: WHY,
+    })
+}
+
+/// Raises the number of files that may be open to what the system lets this process have. The daemon does so
+/// itself.
+///
+/// # Errors
+///
+/// When so many connections need more.
+fn allow_files(connections: usize) -> anyhow::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
     )?;
-    fs::write(curve::results("connections.md"), page)?;
+    let needed = u64::try_from(connections.saturating_add(OTHER_FILES))?;
+    let allowed = maximum.unwrap_or(u64::MAX);
+    ensure!(
+        needed <= allowed,
+        "{needed} open files are needed and the system allows {allowed} (`ulimit -Hn`)"
+    );
     Ok(())
 }
 
@@ -202,6 +207,40 @@ async fn spread(
     Ok(all)
 }
 
+fn name(wire: Wire) -> &'static str {
+    match wire {
+        Wire::Plaintext => "plaintext",
+        Wire::MutualTls => "mutual TLS",
+    }
+}
+
+/// What all connections of a wire take together, and what a call over them takes.
+fn charts(costs: &[Cost]) -> Vec<Chart> {
+    let chart = |title, up, of: fn(&Cost) -> f64| {
+        let line = |wire| {
+            let own = costs.iter().filter(move |cost| cost.wire == wire);
+            let points = own.map(|cost| (real_of(cost.count), of(cost)));
+            Line::new(name(wire), 0.0, points)
+        };
+        Chart {
+            title,
+            across: "connections",
+            up,
+            lines: [Wire::Plaintext, Wire::MutualTls].map(line).into(),
+        }
+    };
+    vec![
+        chart("Memory of all connections, a call on each", "KiB", |cost| {
+            cost.used_kib * real_of(cost.count)
+        }),
+        chart(
+            "p99 of 64 calls in flight, spread over all connections",
+            "µs",
+            |cost| cost.spread_p99_us,
+        ),
+    ]
+}
+
 fn page(costs: &[Cost]) -> Result<String, std::fmt::Error> {
     let mut page = String::from(
         "# Connections\n\n\
@@ -211,10 +250,7 @@ fn page(costs: &[Cost]) -> Result<String, std::fmt::Error> {
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for cost in costs {
-        let wire = match cost.wire {
-            Wire::Plaintext => "plaintext",
-            Wire::MutualTls => "mutual TLS",
-        };
+        let wire = name(cost.wire);
         writeln!(
             page,
             "| {wire} | {} | {:.2} | {:.1} | {:.1} | {:.1} | {:.0} | {:.0} | {:.0} |",
@@ -228,9 +264,5 @@ fn page(costs: &[Cost]) -> Result<String, std::fmt::Error> {
             cost.spread_p99_us
         )?;
     }
-    page.push_str(
-        "\nGrowth: memory is linear in the connections. An idle connection over mutual TLS looks once a second whether\n\
-         its client's certificate still holds, so idle CPU time is linear in those.\n",
-    );
     Ok(page)
 }

@@ -13,7 +13,7 @@ use std::{
     io,
     os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -23,9 +23,15 @@ use admit_server::{
     export::cursor,
 };
 use anyhow::{Context as _, bail, ensure};
-use report::{Figures, Run, Start};
-use rustix::process::{Pid, Signal, kill_process};
 
+use super::Growth;
+use crate::{
+    child::Process,
+    pin::Usage,
+    place::{self, Places},
+};
+
+use report::{Figures, Run, Start};
 use writing::Written;
 
 /// How many records the logs have.
@@ -43,50 +49,47 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 /// A receiver that is not there: nothing listens on this port, and the cursor is at the end.
 const NO_RECEIVER: &str = "http://127.0.0.1:1";
 
+/// Why it grows so.
+const WHY: &str = "A start takes as long as its last segment, which is closed at 64 MiB, and not as the log. Check and replay are \
+    O(n) in time and O(1) in memory: they read each line once and keep none.";
+
 /// Measures what a log's length costs.
 #[derive(clap::Args)]
-pub(crate) struct LogGrowth {
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    places: Places,
     /// One length only, in place of 1,000, 100,000 and 1,000,000 records.
     #[arg(long, value_name = "N")]
     records: Option<u64>,
-    /// 10,000,000 records too; needs 20 GB of free space.
+    /// 10,000,000 records too; needs 20 GB of free space in the target directory.
     #[arg(long)]
     long: bool,
-    /// Where the logs are written, and removed again.
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// The daemon; without it the one beside this program.
-    #[arg(long, value_name = "FILE")]
-    admitd: Option<PathBuf>,
-    /// Where `log.md` and `log.svg` are written.
-    #[arg(long, value_name = "DIR", default_value = "benches/results")]
-    results: PathBuf,
 }
 
-impl LogGrowth {
-    /// Measures, and writes the results.
-    pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let admitd = match &self.admitd {
-            Some(admitd) => admitd.clone(),
-            None => std::env::current_exe()?.with_file_name("admitd"),
-        };
-        ensure!(admitd.is_file(), "there is no admitd beside this program");
-        let mut lengths = self.records.map_or(RECORDS.to_vec(), |one| vec![one]);
-        lengths.extend(self.long.then_some(RECORDS_LONG));
-        let mut rows = Vec::new();
-        for records in lengths {
-            let folder = match &self.dir {
-                Some(dir) => tempfile::tempdir_in(dir)?,
-                None => tempfile::tempdir()?,
-            };
-            ensure_space(folder.path(), records)?;
-            let figures = Stage::set(folder.path(), &admitd, records)?.measure()?;
-            report::tell(&figures);
-            rows.push(figures);
-        }
-        fs::create_dir_all(&self.results)?;
-        report::write(&self.results, &rows)
+/// Measures, and writes the results.
+///
+/// # Errors
+///
+/// When there is too little space, a log cannot be written, or a command fails on it.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let binaries = arguments.places.binaries()?;
+    let mut lengths = arguments.records.map_or(RECORDS.to_vec(), |one| vec![one]);
+    lengths.extend(arguments.long.then_some(RECORDS_LONG));
+    let mut rows = Vec::new();
+    for records in lengths {
+        let folder = place::scratch()?;
+        ensure_space(folder.path(), records)?;
+        let figures = Stage::set(folder.path(), &binaries.admitd, records)?.measure()?;
+        report::tell(&figures);
+        rows.push(figures);
     }
+    let growth = Growth {
+        name: "log",
+        page: report::page(&rows)?,
+        charts: report::charts(&rows),
+        why: WHY,
+    };
+    growth.write(&arguments.places)
 }
 
 fn ensure_space(dir: &Path, records: u64) -> anyhow::Result<()> {
@@ -147,19 +150,24 @@ impl<'a> Stage<'a> {
             figures.starts_with_export.push(self.start(true)?);
         }
         // From here on the files stay in the memory of the system.
-        run(Command::new("cat").args(&paths))?;
+        run_once(Command::new("cat").args(&paths))?;
         for _ in 0..ROUNDS {
             figures
                 .sha256sum
-                .push(run(Command::new("sha256sum").args(&paths))?);
-            if let Ok(openssl) = run(Command::new("openssl")
-                .args(["dgst", "-sha256"])
-                .args(&paths))
-            {
+                .push(run_once(Command::new("sha256sum").args(&paths))?);
+            if let Ok(openssl) = run_once(
+                Command::new("openssl")
+                    .args(["dgst", "-sha256"])
+                    .args(&paths),
+            ) {
                 figures.openssl.push(openssl);
             }
-            figures.verify.push(run(&mut self.audit_command("verify"))?);
-            figures.replay.push(run(&mut self.audit_command("replay"))?);
+            figures
+                .verify
+                .push(run_once(&mut self.audit_command("verify"))?);
+            figures
+                .replay
+                .push(run_once(&mut self.audit_command("replay"))?);
         }
         Ok(figures)
     }
@@ -183,18 +191,18 @@ impl<'a> Stage<'a> {
         let socket = self.folder.join("notify");
         let notified = UnixDatagram::bind(&socket)?;
         notified.set_read_timeout(Some(START_PATIENCE))?;
-        let begun = Instant::now();
-        let mut daemon = Command::new(self.admitd)
-            .arg("serve")
-            .arg("--config")
+        let mut command = Command::new(self.admitd);
+        command
+            .args(["serve", "--config"])
             .arg(&config)
             .env("NOTIFY_SOCKET", &socket)
             .stdout(Stdio::null())
-            .stderr(File::create(self.folder.join("stderr"))?)
-            .spawn()?;
+            .stderr(File::create(self.folder.join("stderr"))?);
+        let begun = Instant::now();
+        let daemon = Process::start(&mut command, None)?;
         let ready = wait_until_ready(&notified).map(|()| begun.elapsed());
-        let peak_bytes = peak_bytes(daemon.id()).unwrap_or_default();
-        stop(&mut daemon)?;
+        let peak_bytes = Usage::of(daemon.id()).map_or(0, |usage| usage.resident_peak);
+        daemon.stop()?;
         fs::remove_file(&socket)?;
         let took = ready
             .with_context(|| fs::read_to_string(self.folder.join("stderr")).unwrap_or_default())?;
@@ -227,27 +235,16 @@ fn wait_until_ready(notified: &UnixDatagram) -> anyhow::Result<()> {
     }
 }
 
-fn stop(daemon: &mut Child) -> anyhow::Result<()> {
-    let pid = i32::try_from(daemon.id()).ok().and_then(Pid::from_raw);
-    if daemon.try_wait()?.is_none() {
-        kill_process(pid.context("the daemon has no number")?, Signal::TERM)?;
-        daemon.wait()?;
-    }
-    Ok(())
-}
-
 /// Runs `command` to its end, with its time and its largest memory.
-fn run(command: &mut Command) -> anyhow::Result<Run> {
+fn run_once(command: &mut Command) -> anyhow::Result<Run> {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     let begun = Instant::now();
-    let mut process = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
+    let process = Process::start(command, None)?;
     let id = process.id();
-    let mut most = 0;
     let looking = thread::spawn(move || {
-        while let Some(now) = peak_bytes(id) {
-            most = now.max(most);
+        let mut most = 0;
+        while let Ok(usage) = Usage::of(id) {
+            most = usage.resident_peak.max(most);
             thread::sleep(LOOK_INTERVAL);
         }
         most
@@ -259,12 +256,4 @@ fn run(command: &mut Command) -> anyhow::Result<Run> {
         bail!("a measured command failed");
     }
     Ok(Run { took, peak_bytes })
-}
-
-/// The most memory that a process has had, in bytes; `None` once it has ended.
-fn peak_bytes(id: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    kilobytes.checked_mul(1024)
 }

@@ -14,8 +14,9 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::curve;
+use super::{Arguments, Growth};
 use crate::{
+    curve::{Chart, Line},
     daemon::{Daemon, Deployment, Wire},
     figure::{median, real, real_of},
     latency::Latencies,
@@ -35,19 +36,15 @@ const CHANGES: usize = 7;
 const WINDOW: Duration = Duration::from_secs(4);
 /// Between two launches that are asked for.
 const CALL_INTERVAL: Duration = Duration::from_millis(1);
+/// The least CPU time of one change that is told from nothing, in milliseconds: the kernel counts in steps of
+/// 10 ms, two of which are read for [`CHANGES`] changes.
+const CPU_MS_MIN: f64 = 3.0;
+/// Why they cost that.
+const WHY: &str = "Telling is an event for each watcher on its own stream, so it is linear in them, and so is their memory. A \
+    watcher of a pair looks at it four times a second, so the CPU time of a quiet daemon is linear in them too. What \
+    one watcher costs is what one change costs without any.";
 /// The configuration beyond the defaults.
 const LIMITS: &str = "watchers = 16384\nwatchers_per_caller = 16384\n";
-
-/// How to measure.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct Arguments {
-    /// The folder of `admitd` and `admit`. Without it they are built.
-    #[arg(long, value_name = "DIR")]
-    bin_dir: Option<PathBuf>,
-    /// Only this many watchers, and no page of results.
-    #[arg(long)]
-    count: Option<usize>,
-}
 
 /// What so many watchers cost.
 struct Cost {
@@ -73,32 +70,17 @@ struct Cost {
 ///
 /// When a daemon does not start or a watch ends.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let binaries = Binaries::find(arguments.bin_dir.as_deref())?;
-    let counts = arguments.count.map_or(COUNTS.to_vec(), |count| vec![count]);
+    let binaries = arguments.places.binaries()?;
     let mut costs = Vec::new();
-    for count in counts {
+    for count in arguments.counts(&COUNTS) {
         costs.push(measure(&binaries, count)?);
     }
-    let page = page(&costs)?;
-    if arguments.count.is_some() {
-        io::Write::write_all(&mut anstream::stdout(), page.as_bytes())?;
-        return Ok(());
-    }
-    let points: Vec<(f64, f64)> = costs
-        .iter()
-        .map(|cost| (real_of(cost.count), cost.spread_ms.max(0.01)))
-        .collect();
-    curve::draw(
-        "watchers",
-        [
-            "One change told to all watchers",
-            "watchers",
-            "first to last event, ms",
-        ],
-        &points,
-    )?;
-    fs::write(curve::results("watchers.md"), page)?;
-    Ok(())
+    arguments.publish(&Growth {
+        name: "watchers",
+        page: page(&costs)?,
+        charts: charts(&costs),
+        why: WHY,
+    })
 }
 
 fn measure(binaries: &Binaries, count: usize) -> anyhow::Result<Cost> {
@@ -201,6 +183,36 @@ impl Switch {
     }
 }
 
+/// The times of a change, and what it does to launches.
+fn charts(costs: &[Cost]) -> Vec<Chart> {
+    let line = |name, least, of: fn(&Cost) -> f64| {
+        let points = costs.iter().map(|cost| (real_of(cost.count), of(cost)));
+        Line::new(name, least, points)
+    };
+    let across = "watchers";
+    vec![
+        Chart {
+            title: "One change told to all watchers",
+            across,
+            up: "ms",
+            lines: vec![
+                line("write to first event", 0.0, |cost| cost.first_ms),
+                line("first to last event", 0.0, |cost| cost.spread_ms),
+                line("CPU", CPU_MS_MIN, |cost| cost.change_cpu_ms),
+            ],
+        },
+        Chart {
+            title: "p99 of one launch a millisecond",
+            across,
+            up: "µs",
+            lines: vec![
+                line("while changes are told", 0.0, |cost| cost.told_p99_us),
+                line("while nothing changes", 0.0, |cost| cost.quiet_p99_us),
+            ],
+        },
+    ]
+}
+
 fn page(costs: &[Cost]) -> Result<String, std::fmt::Error> {
     let mut page = String::from(
         "# Watchers\n\n\
@@ -226,9 +238,5 @@ fn page(costs: &[Cost]) -> Result<String, std::fmt::Error> {
             cost.told_p99_us / cost.quiet_p99_us.max(1.0)
         )?;
     }
-    page.push_str(
-        "\nGrowth: telling is linear in the watchers, an event each on its own stream; memory is linear; a watcher of\n\
-         a pair looks at it four times a second, so the CPU time of a quiet daemon is linear in them too.\n",
-    );
     Ok(page)
 }

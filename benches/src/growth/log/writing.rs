@@ -8,10 +8,7 @@ use std::{
 };
 
 use admit_policy::{Digest, Snapshot, Standing, Terms, Timestamp, decide, facts::EndpointScope};
-use admit_proto::v1::{
-    AdapterState, AdmitRequest, EndpointScope as Scope, FakeBaseline, Fixture, FixtureKind, Lane,
-    LocalProvider, Presence, ScanTarget, SecretScan, ServedModel, VisibleCredentials,
-};
+use admit_proto::v1::AdmitRequest;
 use admit_server::{
     audit::{
         CommitPath, LogConfig,
@@ -25,9 +22,11 @@ use admit_server::{
     },
     export::reader::Position,
     store::scan::{Limits, scan},
-    wire::request::launch,
+    wire::request,
 };
 use anyhow::Context as _;
+
+use crate::launch;
 
 /// How many entries are synced at once.
 const BATCH: u64 = 4096;
@@ -133,8 +132,13 @@ fn decisions(dir: &Path, key: NamesKey) -> anyhow::Result<Vec<Decision>> {
     let admission = fs::read(policy_dir().join(ADMISSION))?;
     let configs = [MODELS, MODELS, MODELS, OTHER_MODELS];
     let decided = configs.map(|config| {
-        let launch = launch(request(&Digest::of(&admission).to_string(), config))
-            .map_err(|_| anyhow::anyhow!("a launch is out of bounds"))?;
+        let request = AdmitRequest {
+            admission_file_digest: Digest::of(&admission).to_string(),
+            case_config: Some(config.to_owned().into()),
+            ..launch::request("run")
+        };
+        let launch =
+            request::launch(request).map_err(|_| anyhow::anyhow!("a launch is out of bounds"))?;
         let facts = launch.observe();
         let standing = Standing {
             snapshot: Some(&snapshot),
@@ -157,44 +161,4 @@ fn decisions(dir: &Path, key: NamesKey) -> anyhow::Result<Vec<Decision>> {
         Ok(closed::decision(decided, &names))
     });
     decided.into_iter().collect()
-}
-
-fn request(admission: &str, config: &str) -> AdmitRequest {
-    AdmitRequest {
-        host: "host".into(),
-        run_id: "run".into(),
-        lane: Lane::Real.into(),
-        stage: 2,
-        provider: "qwen-local".into(),
-        model: "qwen3.6-35b-a3b".into(),
-        admission_file_digest: admission.into(),
-        credential_source_class: "pi-models-json-local-no-secret".into(),
-        case_config: Some(config.to_owned().into()),
-        case_model_override: Presence::Absent.into(),
-        model_flag: Presence::Absent.into(),
-        agent_flag: Presence::Absent.into(),
-        visible_credentials: Some(VisibleCredentials { names: Vec::new() }),
-        target_repository: Presence::Absent.into(),
-        secret_scan: Some(SecretScan {
-            covered: vec![
-                ScanTarget::Argv.into(),
-                ScanTarget::TaskFile.into(),
-                ScanTarget::GeneratedConfig.into(),
-            ],
-            findings: Vec::new(),
-        }),
-        fixture: Some(Fixture {
-            kind: FixtureKind::CopiedArtificial.into(),
-        }),
-        fake_baseline: Some(FakeBaseline {
-            run_id: "run".into(),
-        }),
-        local_provider: Some(LocalProvider {
-            base_url: Presence::Present.into(),
-            endpoint_scope: Scope::Loopback.into(),
-            adapter: AdapterState::Valid.into(),
-            served_model: ServedModel::NotProbed.into(),
-        }),
-        ..AdmitRequest::default()
-    }
 }
