@@ -5,6 +5,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
+    os::unix::process::CommandExt as _,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     sync::{Mutex, PoisonError},
     thread,
@@ -25,6 +26,8 @@ static LIVING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// What a shell makes of SIGTERM.
 const TERMINATED: i32 = 143;
+/// Deletes its arguments and ends the same way.
+const DELETE: &str = r#"rm -rf -- "$@"; exit 143"#;
 
 /// Ends every living process, and this one, at SIGTERM, SIGINT and SIGHUP, and deletes what is in scratch
 /// folders.
@@ -57,7 +60,11 @@ pub(crate) fn end_all_at_a_signal() -> anyhow::Result<()> {
                 // Whoever is on the list has not been waited for, so the id is still its own.
                 let _ = kill_process(*process, Signal::KILL);
             }
-            place::clear();
+            // In place of this program, whose threads could go on writing meanwhile.
+            let _ = Command::new("sh")
+                .args(["-c", DELETE, "sh"])
+                .args(place::scratch_folders())
+                .exec();
             std::process::exit(TERMINATED);
         })?;
     Ok(())

@@ -166,6 +166,17 @@ impl Daemon {
         Self::start_in(deployment, folder, tls)
     }
 
+    /// Ends this daemon and starts one as `deployment` says in its place, with the same files: policy, log,
+    /// certificates.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start, with the last lines of its log.
+    pub(crate) fn restart(self, deployment: &Deployment) -> anyhow::Result<Self> {
+        self.process.stop()?;
+        Self::start_in(deployment, self.folder, self.target.tls)
+    }
+
     fn start_in(
         deployment: &Deployment,
         folder: TempDir,

@@ -146,7 +146,7 @@ pub(crate) fn tools() -> anyhow::Result<PathBuf> {
     Ok(target.join("tools"))
 }
 
-/// A new folder on a disk, deleted with the value, and by [`clear`].
+/// A new folder on a disk, deleted with the value; see [`scratch_folders`].
 ///
 /// # Errors
 ///
@@ -168,17 +168,16 @@ fn own_prefix() -> String {
     format!("{}-", process::id())
 }
 
-/// Deletes every scratch folder of this process, for an end without destructors. What cannot be deleted stays.
-pub(crate) fn clear() {
+/// Every scratch folder of this process, for an end without destructors.
+pub(crate) fn scratch_folders() -> Vec<PathBuf> {
     let Ok(folders) = own_folder().and_then(|own| Ok(fs::read_dir(own.join(SCRATCH_FOLDER))?))
     else {
-        return;
+        return Vec::new();
     };
     let prefix = own_prefix();
-    for folder in folders.filter_map(Result::ok) {
-        if folder.file_name().to_string_lossy().starts_with(&prefix) {
-            // Whoever works in it may be writing still; there is nobody left to tell.
-            let _ = fs::remove_dir_all(folder.path());
-        }
-    }
+    folders
+        .filter_map(Result::ok)
+        .filter(|folder| folder.file_name().to_string_lossy().starts_with(&prefix))
+        .map(|folder| folder.path())
+        .collect()
 }
