@@ -10,7 +10,12 @@ use plotters::{coord::Shift, prelude::*};
 use crate::figure::{short, whole};
 
 /// The size of one chart, in pixels.
-const CHART_SIZE: (u32, u32) = (800, 400);
+const CHART_SIZE: (u32, u32) = (900, 400);
+/// The width of its axes; right of them is the legend.
+const AXES_WIDTH: u32 = 680;
+/// How far apart the entries of a legend are, and where the first one is, in pixels.
+const LEGEND_STEP: i32 = 24;
+const LEGEND_TOP: i32 = 56;
 /// The colors of the lines, in turn, told apart by those who see fewer colors too.
 const COLORS: [RGBColor; 4] = [
     RGBColor(9, 105, 218),
@@ -133,14 +138,15 @@ impl Chart {
         let least = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(f64::INFINITY, f64::min);
         let most = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(0.0, f64::max);
         let (x, y) = (|point: &(f64, f64)| point.0, |point: &(f64, f64)| point.1);
-        let mut chart = ChartBuilder::on(area)
+        let (axes, legend) = area.split_horizontally(AXES_WIDTH);
+        let mut chart = ChartBuilder::on(&axes)
             .caption(self.title, ("sans-serif", 18))
             .margin(16)
             .x_label_area_size(40)
             .y_label_area_size(72)
             .build_cartesian_2d(
                 (least(x) / 1.5..most(x) * 1.5).log_scale(),
-                (least(y) / 2.0..most(y) * 4.0).log_scale(),
+                (least(y) / 2.0..most(y) * 2.0).log_scale(),
             )?;
         chart
             .configure_mesh()
@@ -148,20 +154,17 @@ impl Chart {
             .y_desc(self.up)
             .x_label_formatter(&|count| whole(*count))
             .y_label_formatter(&|figure| short(*figure))
+            .light_line_style(TRANSPARENT)
             .draw()?;
-        for (line, color) in self.lines.iter().zip(COLORS.into_iter().cycle()) {
+        let colored = self.lines.iter().zip(COLORS.into_iter().cycle());
+        for ((line, color), entry) in colored.zip(0_i32..) {
             let drawn = LineSeries::new(line.points.iter().copied(), color.stroke_width(2));
-            chart
-                .draw_series(drawn.point_size(3))?
-                .label(line.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], color));
+            chart.draw_series(drawn.point_size(3))?;
+            let y = LEGEND_TOP.saturating_add(entry.saturating_mul(LEGEND_STEP));
+            legend.draw(&PathElement::new([(0, y), (20, y)], color.stroke_width(2)))?;
+            let place = (28, y.saturating_sub(7));
+            legend.draw(&Text::new(line.name, place, ("sans-serif", 14)))?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .background_style(WHITE)
-            .border_style(BLACK)
-            .draw()?;
         Ok(())
     }
 }
