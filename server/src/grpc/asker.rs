@@ -127,11 +127,6 @@ impl Asker {
         }
     }
 
-    /// Ends when the connection takes no new call.
-    pub(super) async fn closing(&self) {
-        self.connected.closing().await;
-    }
-
     /// The place of the watch that it opens.
     pub(super) fn watch_place(&self) -> Result<Arc<CallPlace>, Status> {
         self.watch

@@ -6,6 +6,7 @@
 mod admission;
 mod asker;
 mod failure;
+mod following;
 mod health;
 mod policy;
 mod screen;
@@ -18,7 +19,7 @@ use admit_proto::v1::{
 use tokio::{sync::watch as channel, time::timeout};
 use tonic::service::Routes;
 
-use self::{asker::Guard, screen::Screen};
+use self::{asker::Guard, following::Following, screen::Screen};
 use crate::{
     audit::Refusals,
     caller::Roster,
@@ -103,7 +104,9 @@ pub async fn serve(
     );
     let admission =
         AdmissionServiceServer::new(admission).max_decoding_message_size(REQUEST_BYTES_MAX);
-    let policy = policy::PolicyView::new(store, keyring, metrics.clone(), stop.clone());
+    let (following, teller) = Following::new(store.clone());
+    let telling = tokio::spawn(teller.tell(stopped(stop.clone())));
+    let policy = policy::PolicyView::new(store, following, keyring, metrics.clone(), stop.clone());
     let policy = PolicyServiceServer::new(policy).max_decoding_message_size(REQUEST_BYTES_MAX);
     let routes = Routes::new(policy)
         .add_service(health_service)
@@ -132,5 +135,6 @@ pub async fn serve(
         tracing::error!("refused calls were counted, and are not in the audit log");
     }
     watching.abort();
+    telling.abort();
     Ok(())
 }

@@ -1,57 +1,56 @@
 //! `PolicyService`: the policy in force, its changes, and the keys of permits.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
 use admit_proto::v1::{
     GetPermitKeysRequest, GetPermitKeysResponse, GetPolicyRequest, GetPolicyResponse, PairChanged,
     WatchPolicyRequest, WatchPolicyResponse, policy_service_server::PolicyService,
     watch_policy_response::Event,
 };
-use tokio::sync::mpsc;
-use tokio_stream::{Stream, wrappers::ReceiverStream};
+use futures_util::stream::unfold;
+use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::{
     asker::{Asker, CallPlace},
     failure,
+    following::{Followed, Following, Latest, News},
 };
 use crate::{
     clock,
     metrics::{Counted, Metrics},
     permit::Keyring,
-    store::{Loaded, Store},
-    transport::{Stop, stopped},
-    wire::{
-        policy::{pair_changed, policy, policy_changed},
-        request::{FollowedPair, followed_pair},
-    },
+    store::Store,
+    transport::Stop,
+    wire::{policy::policy, request::followed_pair},
 };
-
-/// Events that wait for a slow reader; beyond them, its watch skips to the latest state.
-const EVENTS_WAITING_MAX: usize = 4;
-/// How often a followed pair is looked at without any change of the policy: it expires in silence.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Shows the policy in force.
 pub(super) struct PolicyView {
     store: Store,
+    following: Following,
     keyring: Keyring,
     metrics: Metrics,
     stop: Stop,
 }
 
 impl PolicyView {
-    pub(super) fn new(store: Store, keyring: Keyring, metrics: Metrics, stop: Stop) -> Self {
+    pub(super) fn new(
+        store: Store,
+        following: Following,
+        keyring: Keyring,
+        metrics: Metrics,
+        stop: Stop,
+    ) -> Self {
         Self {
             store,
+            following,
             keyring,
             metrics,
             stop,
         }
     }
 }
-
-type Events = mpsc::Sender<Result<WatchPolicyResponse, Status>>;
 
 #[tonic::async_trait]
 impl PolicyService for PolicyView {
@@ -87,107 +86,88 @@ impl PolicyService for PolicyView {
         let place = asker.watch_place()?;
         let pair = followed_pair(request.into_inner())
             .map_err(|violations| failure::request_invalid(&violations))?;
-        let (events, stream) = mpsc::channel(EVENTS_WAITING_MAX);
         let watch = Watch {
-            store: self.store.clone(),
+            followed: self.following.join(pair),
             stop: self.stop.clone(),
             asker,
-            pair,
-            told_policy: None,
-            told_pair: None,
+            told: None,
+            pair_due: None,
             _place: place,
             _counted: Counted::new(self.metrics.watchers.clone()),
         };
-        tokio::spawn(watch.run(events));
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        Ok(Response::new(Box::pin(watch.events())))
     }
 }
 
-/// One open watch.
+/// One open watch. It does something only when its stream is read, so whoever reads slowly skips to the
+/// latest state, and nothing waits for it.
 struct Watch {
-    store: Store,
+    followed: Followed,
     stop: Stop,
     asker: Asker,
-    pair: Option<FollowedPair>,
-    /// The snapshot that was last told of; the inner `None` stands for "none has been read".
-    told_policy: Option<Option<Arc<Loaded>>>,
-    told_pair: Option<PairChanged>,
+    /// What the reader knows, once `pair_due` has been told.
+    told: Option<Arc<News>>,
+    /// The pair, from the same state as the policy that has been told.
+    pair_due: Option<PairChanged>,
     _place: Arc<CallPlace>,
     _counted: Counted,
 }
 
 impl Watch {
-    async fn run(mut self, events: Events) {
-        let mut asker = self.asker.clone();
+    /// Every event, and why there are no more.
+    fn events(self) -> impl Stream<Item = Result<WatchPolicyResponse, Status>> {
+        unfold(Some(self), |watch| async {
+            let mut watch = watch?;
+            match watch.next().await {
+                Ok(event) => {
+                    let message = WatchPolicyResponse { event: Some(event) };
+                    Some((Ok(message), Some(watch)))
+                }
+                Err(end) => Some((Err(end), None)),
+            }
+        })
+    }
+
+    /// Waits for the next event, or the end.
+    async fn next(&mut self) -> Result<Event, Status> {
+        if let Some(pair) = self.pair_due.take() {
+            return Ok(Event::PairChanged(pair));
+        }
+        let connected = Arc::clone(&self.asker.connected);
         let mut is_closing = false;
         loop {
             if *self.stop.borrow() {
-                // The reader may be gone already.
-                let _ = events.send(Err(failure::shutting_down())).await;
-                return;
+                return Err(failure::shutting_down());
             }
             if is_closing {
-                let _ = events.send(Err(failure::connection_closing())).await;
-                return;
+                return Err(failure::connection_closing());
             }
-            if let Err(refused) = self.asker.may_go_on() {
-                let _ = events.send(Err(refused)).await;
-                return;
-            }
-            if self.pair.is_some() && clock::now().is_none() {
-                // Nothing can be said about the pair, and silence would say that it is still admitted.
-                let _ = events.send(Err(failure::clock_unusable())).await;
-                return;
-            }
-            for event in self.news() {
-                let message = WatchPolicyResponse { event: Some(event) };
-                if events.send(Ok(message)).await.is_err() {
-                    return;
-                }
+            self.asker.may_go_on()?;
+            if let Some(event) = self.news()? {
+                return Ok(event);
             }
             tokio::select! {
-                changed = self.store.changed() => if !changed {
-                    let _ = events.send(Err(failure::shutting_down())).await;
-                    return;
+                is_told = self.followed.changed() => if !is_told {
+                    return Err(failure::shutting_down());
                 },
-                () = stopped(self.stop.clone()) => {}
-                () = self.asker.closing() => is_closing = true,
-                () = asker.roster_changed() => {}
-                () = events.closed() => return,
-                () = tokio::time::sleep(LOOK_INTERVAL), if self.pair.is_some() => {}
+                () = connected.closing() => is_closing = true,
+                () = self.asker.roster_changed() => {}
             }
         }
     }
 
-    /// What has not been told yet. Policy and pair come from one state.
-    fn news(&mut self) -> Vec<Event> {
-        let state = self.store.state();
-        let mut news = Vec::new();
-        let is_told = self
-            .told_policy
-            .as_ref()
-            .is_some_and(|told| match (told, &state.loaded) {
-                (None, None) => true,
-                (Some(told), Some(loaded)) => Arc::ptr_eq(told, loaded),
-                (None, Some(_)) | (Some(_), None) => false,
-            });
-        if !is_told {
-            news.push(Event::PolicyChanged(policy_changed(&state)));
-            self.told_policy = Some(state.loaded.clone());
-        }
-        let Some(pair) = &self.pair else { return news };
-        // The clock may have been set since it was looked at; the next look ends the watch.
-        let Some(now) = clock::now() else { return news };
-        let standing = state.standing(self.store.terms());
-        let found = pair_changed(&standing, &pair.provider, &pair.model, now);
-        let is_told = self
-            .told_pair
-            .as_ref()
-            .is_some_and(|told| told.state == found.state && told.reasons == found.reasons);
-        if !is_told {
-            news.push(Event::PairChanged(found.clone()));
-            self.told_pair = Some(found);
-        }
-        news
+    /// The first event that has not been told yet.
+    fn news(&mut self) -> Result<Option<Event>, Status> {
+        let news = match self.followed.latest() {
+            Latest::News(news) => news,
+            Latest::ClockUnusable => return Err(failure::clock_unusable()),
+        };
+        let told = self.told.replace(Arc::clone(&news));
+        let pair = news.pair_since(told.as_deref()).cloned();
+        let Some(policy) = news.policy_since(told.as_deref()) else {
+            return Ok(pair.map(Event::PairChanged));
+        };
+        self.pair_due = pair;
+        Ok(Some(Event::PolicyChanged(policy.clone())))
     }
 }

@@ -26,7 +26,7 @@ pub struct Violation {
 }
 
 /// The pair that a watch follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FollowedPair {
     /// The provider.
     pub provider: String,
