@@ -10,6 +10,7 @@ mod following;
 mod health;
 mod policy;
 mod screen;
+mod watch;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +20,12 @@ use admit_proto::v1::{
 use tokio::{sync::watch as channel, time::timeout};
 use tonic::service::Routes;
 
-use self::{asker::Guard, following::Following, screen::Screen};
+use self::{
+    asker::Guard,
+    following::{Teller, Topics},
+    policy::PolicyView,
+    screen::Screen,
+};
 use crate::{
     audit::Refusals,
     caller::Roster,
@@ -104,16 +110,18 @@ pub async fn serve(
     );
     let admission =
         AdmissionServiceServer::new(admission).max_decoding_message_size(REQUEST_BYTES_MAX);
-    let (following, teller) = Following::new(store.clone());
-    let telling = tokio::spawn(teller.tell(stopped(stop.clone())));
-    let policy = policy::PolicyView::new(store, following, keyring, metrics.clone(), stop.clone());
-    let policy = PolicyServiceServer::new(policy).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let topics = Topics::new(store.clone());
+    tokio::spawn(Teller::new(topics.clone()).tell(stopped(stop.clone())));
+    let policy = PolicyView::new(store, topics, keyring, metrics.clone(), stop.clone());
+    let policy = Arc::new(policy);
+    let watches = Arc::clone(&policy);
+    let policy = PolicyServiceServer::from_arc(policy).max_decoding_message_size(REQUEST_BYTES_MAX);
     let routes = Routes::new(policy)
         .add_service(health_service)
         .add_service(reflection);
     let refusals = Refusals::default();
     let guard = Guard::new(roster, refusals.clone(), metrics.clone());
-    let screen = Screen::new(admission, routes, guard, &limits);
+    let screen = Screen::new((admission, watches), routes, guard, &limits);
     let recording = tokio::spawn(
         refusals
             .clone()
@@ -135,6 +143,5 @@ pub async fn serve(
         tracing::error!("refused calls were counted, and are not in the audit log");
     }
     watching.abort();
-    telling.abort();
     Ok(())
 }

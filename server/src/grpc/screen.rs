@@ -22,6 +22,8 @@ use super::{
     admission::Admission,
     asker::{Asker, CallPlace, Guard},
     failure,
+    policy::PolicyView,
+    watch,
 };
 use crate::{
     caller::{Caller, Rpc},
@@ -63,6 +65,8 @@ impl Target {
 #[derive(Clone)]
 pub(super) struct Screen {
     admission: AdmissionServiceServer<Admission>,
+    /// What answers `WatchPolicy`.
+    watches: Arc<PolicyView>,
     /// Everything else.
     routes: Routes,
     guard: Guard,
@@ -73,13 +77,14 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new(
-        admission: AdmissionServiceServer<Admission>,
+        (admission, watches): (AdmissionServiceServer<Admission>, Arc<PolicyView>),
         routes: Routes,
         guard: Guard,
         limits: &Limits,
     ) -> Self {
         Self {
             admission,
+            watches,
             routes: routes.prepare(),
             guard,
             calls: Quota::new(limits.in_flight, limits.in_flight_per_caller),
@@ -100,7 +105,8 @@ impl Screen {
                 let Ok(response) = self.admission.clone().oneshot(request).await;
                 response
             }
-            Rpc::GetPolicy | Rpc::WatchPolicy | Rpc::GetPermitKeys => self.answer(request).await,
+            Rpc::WatchPolicy => watch::answer(Arc::clone(&self.watches), request).await,
+            Rpc::GetPolicy | Rpc::GetPermitKeys => self.answer(request).await,
         }
     }
 
