@@ -13,6 +13,8 @@ mod metrics;
 mod starting;
 #[path = "serve/stopping.rs"]
 mod stopping;
+#[path = "serve/watching.rs"]
+mod watching;
 
 use std::fs;
 

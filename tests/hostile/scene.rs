@@ -75,8 +75,19 @@ impl Scene {
 
     /// Takes the decision record away.
     pub(crate) fn withdraw_policy(&self) {
-        let record = &A.in_sot().files[0].0;
-        fs::remove_file(self.folder.path().join("policy").join(record)).unwrap();
+        fs::remove_file(self.record()).unwrap();
+    }
+
+    /// Puts the decision record back, in one step.
+    pub(crate) fn restore_policy(&self) {
+        let aside = self.folder.path().join("record");
+        fs::write(&aside, A.record()).unwrap();
+        fs::rename(aside, self.record()).unwrap();
+    }
+
+    fn record(&self) -> PathBuf {
+        let policy = self.folder.path().join("policy");
+        policy.join(&A.in_sot().files[0].0)
     }
 
     /// A connection over TCP.

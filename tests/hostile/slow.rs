@@ -2,6 +2,10 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
+use admit_proto::v1::{
+    PairState, WatchPolicyRequest, WatchPolicyResponse, watch_policy_response::Event,
+};
+use prost::Message as _;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
@@ -9,12 +13,13 @@ use crate::{
     daemon::policy::A,
     frames::{
         ADMIT, CONTINUATION, DATA, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, Wire, call,
-        frame, message, open, ping, settings,
+        frame, message, open, ping, reset, settings, window_update,
     },
     scene::{Scene, eventually, is_overloaded, survives},
 };
 
 const GET_POLICY: &str = "/admit.v1.PolicyService/GetPolicy";
+const WATCH_POLICY: &str = "/admit.v1.PolicyService/WatchPolicy";
 const WATCH_HEALTH: &str = "/grpc.health.v1.Health/Watch";
 /// How many peers do the same.
 const PEERS: usize = 40;
@@ -121,6 +126,96 @@ async fn answers_that_are_not_taken_end_the_connection() {
         assert_eq!(told, Some(0));
     })
     .await;
+}
+
+/// Events that are not taken hold up nobody but their reader, who skips to the latest state.
+#[tokio::test]
+async fn watches_that_are_not_read_hold_nobody_up() {
+    /// Several times as many as are told in one go.
+    const STALLED: u32 = 160;
+    /// The first of them.
+    const READ_AT_LAST: u32 = 1;
+    let scene = Scene::with("watchers_per_caller = 256\n").await;
+    let mut wire = Wire::with(scene.tcp, &[(INITIAL_WINDOW_SIZE, 0)]).await;
+    for at in 0..STALLED {
+        let stream = 1 + 2 * at;
+        let follow = A.follow().encode_to_vec();
+        wire.send(&[open(stream, WATCH_POLICY), message(stream, &follow)].concat())
+            .await;
+        // Whoever takes no answers is given no more than a number of frames at a time.
+        wire.reactions().await;
+    }
+    watches(&scene, STALLED).await;
+    // These are told after them.
+    let mut client = scene.client().await;
+    let mut read = Vec::new();
+    for request in [A.follow(), WatchPolicyRequest::default()] {
+        let mut watch = client.watch(request.clone()).await.unwrap();
+        watch.policy_changed().await;
+        if request == A.follow() {
+            assert_eq!(watch.pair_changed().await.state(), PairState::Admitted);
+        }
+        read.push(watch);
+    }
+    let admitted = A.in_sot().digest();
+    for state in [PairState::Revoked, PairState::Admitted] {
+        match state {
+            PairState::Admitted => scene.restore_policy(),
+            PairState::Revoked | PairState::Unspecified => scene.withdraw_policy(),
+        }
+        let digest = read[0].policy_changed().await.digest;
+        assert_eq!(digest == admitted, state == PairState::Admitted);
+        assert_eq!(read[0].pair_changed().await.state(), state);
+        assert_eq!(read[1].policy_changed().await.digest, digest);
+    }
+
+    // The first state was on its way; the second one has been skipped, and with it what became of the pair.
+    wire.send(&window_update(READ_AT_LAST, 4096)).await;
+    let mut taken = Vec::new();
+    while taken.len() < 3 {
+        let frame = wire.next().await.unwrap();
+        if (frame.kind, frame.stream) == (DATA, READ_AT_LAST) {
+            taken.extend(events(&frame.payload));
+        }
+    }
+    let [
+        Event::PolicyChanged(first),
+        Event::PairChanged(pair),
+        Event::PolicyChanged(last),
+    ] = &taken[..]
+    else {
+        panic!("other events: {taken:?}");
+    };
+    assert_eq!((&first.digest, &last.digest), (&admitted, &admitted));
+    assert_ne!(first.read_time, last.read_time);
+    assert_eq!(pair.state(), PairState::Admitted);
+
+    wire.send(&reset(READ_AT_LAST, 0x8)).await;
+    watches(&scene, STALLED + 1).await;
+    drop(wire);
+    watches(&scene, 2).await;
+}
+
+/// Waits until so many watches are open.
+async fn watches(scene: &Scene, count: u32) {
+    eventually("so many watches", async || {
+        let found = scene.metric("admit_watchers").await;
+        (found == u64::from(count)).then_some(())
+    })
+    .await;
+}
+
+/// The events in the payload of a frame that holds them whole.
+fn events(mut payload: &[u8]) -> Vec<Event> {
+    const PREFIX_BYTES: usize = 5;
+    let mut found = Vec::new();
+    while let Some((prefix, rest)) = payload.split_at_checked(PREFIX_BYTES) {
+        let length = u32::from_be_bytes(prefix[1..].try_into().unwrap());
+        let (event, rest) = rest.split_at(usize::try_from(length).unwrap());
+        found.push(WatchPolicyResponse::decode(event).unwrap().event.unwrap());
+        payload = rest;
+    }
+    found
 }
 
 /// Whoever takes no answer has as many places as anybody else.

@@ -24,7 +24,6 @@ use super::{
     asker::{Asker, CallPlace},
     failure,
     following::{Followed, Latest, News},
-    policy::PolicyView,
 };
 use crate::{limits::REQUEST_BYTES_MAX, metrics::Counted, transport::Stop};
 
@@ -35,7 +34,10 @@ const BUFFER_BYTES: usize = 512;
 const SENT_BYTES_MIN: usize = 8 * 1024;
 
 /// Answers a call of `WatchPolicy`, as the generated service would but for the buffer of each watch.
-pub(super) async fn answer(view: Arc<PolicyView>, request: Request<Body>) -> Response<Body> {
+pub(super) async fn answer(
+    view: Arc<impl PolicyService>,
+    request: Request<Body>,
+) -> Response<Body> {
     let open = service_fn(move |request| {
         let view = Arc::clone(&view);
         async move { view.watch_policy(request).await }
@@ -64,8 +66,8 @@ impl Codec for WatchCodec {
     }
 }
 
-/// One open watch. It does something only when its stream is read, so whoever reads slowly skips to the
-/// latest state, and nothing waits for it.
+/// One open watch. It does something only when its stream is polled, and HTTP/2 holds back one piece of it
+/// at most: whoever reads slowly skips from that to the latest state.
 pub(super) struct Watch {
     followed: Followed,
     stop: Stop,
