@@ -41,8 +41,8 @@ const CALL_INTERVAL: Duration = Duration::from_millis(1);
 const CPU_MS_MIN: f64 = 3.0;
 /// Why they cost that.
 const WHY: &str = "Telling is an event for each watcher on its own stream, so it is linear in them, and so is their memory. A \
-    watcher of a pair looks at it four times a second, so the CPU time of a quiet daemon is linear in them too. What \
-    one watcher costs is what one change costs without any.";
+    pair is looked at four times a second for all who follow it, so what a quiet daemon uses does not grow with \
+    them. What one watcher costs is what one change costs without any.";
 /// The configuration beyond the defaults.
 const LIMITS: &str = "watchers = 16384\nwatchers_per_caller = 16384\n";
 

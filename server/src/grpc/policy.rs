@@ -6,7 +6,7 @@ use admit_proto::v1::{
     GetPermitKeysRequest, GetPermitKeysResponse, GetPolicyRequest, GetPolicyResponse,
     WatchPolicyRequest, WatchPolicyResponse, policy_service_server::PolicyService,
 };
-use tokio_stream::Stream;
+use futures_util::Stream;
 use tonic::{Request, Response, Status};
 
 use super::{asker::Asker, failure, following::Topics, watch::Watch};

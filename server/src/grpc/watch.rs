@@ -8,8 +8,7 @@ use admit_proto::v1::{
     PairChanged, WatchPolicyRequest, WatchPolicyResponse, policy_service_server::PolicyService,
     watch_policy_response::Event,
 };
-use futures_util::stream::unfold;
-use tokio_stream::Stream;
+use futures_util::{Stream, stream::unfold};
 use tonic::{
     Status,
     body::Body,
