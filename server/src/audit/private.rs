@@ -12,9 +12,13 @@ use std::{
 
 use rustix::fs::StatVfsMountFlags;
 
+use crate::pause::Pause;
+
 const DIR_MODE: u32 = 0o700;
 /// Who may read a file: its owner.
 const FILE_MODE: u32 = 0o600;
+/// What is handed to the system at a time, in bytes: it keeps the core until it has copied all of that.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Makes the audit directory and what is above it, for their owner only, unless it is there.
 pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
@@ -88,7 +92,11 @@ pub fn temporary_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
 /// When it cannot be written; what was there before is still there then.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (temporary, mut file) = temporary_beside(path)?;
-    file.write_all(bytes)?;
+    let mut pause = Pause::new();
+    for chunk in bytes.chunks(CHUNK_BYTES) {
+        file.write_all(chunk)?;
+        pause.step();
+    }
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     sync_folder(path)
