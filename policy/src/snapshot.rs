@@ -392,7 +392,5 @@ fn pair_line<'a>(judged: &'a Judged, place: &Place) -> Option<&'a Excerpt> {
 /// The digest over the decision records and admission files among `sorted`.
 fn digest(sorted: &[&Judged]) -> Digest {
     let lines = sorted.iter().filter_map(|judged| judged.digest_line());
-    let mut text = String::with_capacity(lines.clone().map(str::len).sum());
-    text.extend(lines);
-    Digest::of(text.as_bytes())
+    Digest::of_parts(lines.map(str::as_bytes))
 }

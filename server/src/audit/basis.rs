@@ -24,7 +24,7 @@ use admit_policy::{
     document::decision_record::{self, DecisionRecord, NamedPair},
     snapshot::{Admitted, RecordState},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use self::admission::{Classes, KeptAdmission};
 use super::{
@@ -39,6 +39,8 @@ use crate::pause::Pause;
 pub const BASES_FOLDER: &str = "bases";
 /// Largest basis that is read, in bytes.
 pub const BASIS_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// What is hashed from one pause to the next, in bytes.
+const HASHED_BYTES: usize = 16 * 1024;
 
 /// Why a basis is not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +73,7 @@ struct Kept {
     version: u32,
     policy: String,
     record: Record,
+    #[serde(serialize_with = "with_pauses")]
     admissions: Vec<KeptAdmission>,
     conflicts: Vec<(String, String)>,
     invalid_admissions: Vec<String>,
@@ -103,6 +106,14 @@ same_words! {
     decision_record::Branch => Branch { NotDecided, ExternalProviderApproved, LocalProviderRequired, }
 }
 
+fn with_pauses<S: Serializer>(
+    admissions: &[KeptAdmission],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut pause = Pause::new();
+    serializer.collect_seq(admissions.iter().inspect(|_| pause.step()))
+}
+
 /// A basis, ready to be kept: its bytes and their digest.
 #[derive(Debug)]
 pub struct Basis {
@@ -125,8 +136,10 @@ impl Basis {
         let kept = Kept::of(snapshot, terms, names);
         // A basis has texts, numbers and lists only, all of which JSON can hold.
         let bytes = serde_json::to_vec(&kept).unwrap_or_default();
+        let mut pause = Pause::new();
+        let parts = bytes.chunks(HASHED_BYTES).inspect(|_| pause.step());
         Self {
-            digest: Digest::of(&bytes),
+            digest: Digest::of_parts(parts),
             bytes,
             is_kept: AtomicBool::new(false),
             is_used: AtomicBool::new(false),
