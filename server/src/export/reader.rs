@@ -23,8 +23,8 @@ use crate::{
     pause::Pause,
 };
 
-/// Most spans of one batch.
-pub const BATCH_SPANS_MAX: usize = 512;
+/// Most spans of one batch; while it is sent, each of them stands in memory several times.
+pub const BATCH_SPANS_MAX: usize = 128;
 /// Largest batch, in bytes. Receivers take 4 MiB unless they are told otherwise.
 pub const BATCH_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// What a span needs around it in a message, in bytes.
