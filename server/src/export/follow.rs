@@ -27,8 +27,9 @@ use crate::{
     clock,
 };
 
-/// How often the cursor is kept at most.
-const SAVE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the cursor is kept at most. Its syncs hold up those of the log, and so every answer; what is
+/// sent again after a crash is what was sent since.
+const SAVE_INTERVAL: Duration = Duration::from_secs(2);
 /// The shortest time between two batches, unless the second one is full: under load a batch is many
 /// entries and not the few of one sync, and what comes after a pause does not wait.
 const GATHER_INTERVAL: Duration = Duration::from_millis(20);
