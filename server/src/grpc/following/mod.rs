@@ -81,7 +81,7 @@ impl Drop for Teller {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, sync::Arc, time::Instant};
 
     use tempfile::TempDir;
 
@@ -91,6 +91,9 @@ mod tests {
         store::{FIRST_READING_MAX, Store},
         wire::request::FollowedPair,
     };
+
+    /// Longest time that a test waits for what ought to come.
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     /// The topics of a daemon whose policy can be changed.
     struct Scene {
@@ -226,6 +229,21 @@ mod tests {
         }
         teller.tell_all().await;
         assert!(followed.iter().all(|followed| !followed.has_changed()));
+    }
+
+    #[tokio::test]
+    async fn no_topic_keeps_a_former_policy_in_memory() {
+        let scene = Scene::new().await;
+        let _followed = scene.topics.join(subject("a"));
+        let former = scene.store.state().loaded.as_ref().map(Arc::downgrade);
+        let former = former.unwrap();
+        scene.change().await;
+        // The writer lets go of it when it has nothing else to do.
+        let changed = Instant::now();
+        while former.strong_count() > 0 && changed.elapsed() < PATIENCE {
+            scene.store.reread().await;
+        }
+        assert_eq!(former.strong_count(), 0);
     }
 
     #[tokio::test]

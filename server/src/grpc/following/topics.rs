@@ -7,7 +7,8 @@
 use std::{
     collections::BTreeMap,
     ops::Bound,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    ptr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use admit_proto::v1::PolicyChanged;
@@ -40,9 +41,9 @@ pub(in crate::grpc) struct Topics {
 struct Table {
     /// Whether nobody is told anything any more.
     has_ended: bool,
-    /// The snapshot that was last told of, and the event that tells of it; the inner `None` stands for
-    /// "none has been read".
-    policy: Option<(Option<Arc<Loaded>>, Arc<PolicyChanged>)>,
+    /// The snapshot that was last told of, which is not kept for that, and the event that tells of it; the
+    /// inner `None` stands for "none has been read".
+    policy: Option<(Option<Weak<Loaded>>, Arc<PolicyChanged>)>,
     topics: BTreeMap<Subject, Topic>,
 }
 
@@ -153,14 +154,15 @@ impl Table {
             .as_ref()
             .filter(|(known, _)| match (known, &state.loaded) {
                 (None, None) => true,
-                (Some(known), Some(loaded)) => Arc::ptr_eq(known, loaded),
+                (Some(known), Some(loaded)) => ptr::eq(known.as_ptr(), Arc::as_ptr(loaded)),
                 (None, Some(_)) | (Some(_), None) => false,
             });
         if let Some((_, event)) = known {
             return Arc::clone(event);
         }
         let event = Arc::new(policy_changed(state));
-        self.policy = Some((state.loaded.clone(), Arc::clone(&event)));
+        let loaded = state.loaded.as_ref().map(Arc::downgrade);
+        self.policy = Some((loaded, Arc::clone(&event)));
         event
     }
 }
