@@ -163,11 +163,12 @@ fn forget(process: Pid) {
     living.retain(|living| *living != process);
 }
 
-/// An address of the loopback interface that nobody listened at a moment ago.
+/// An address of the loopback interface that nobody listened at a moment ago. Connections on this machine come
+/// from `127.0.0.1`, so none of them has taken its port when a server starts there.
 ///
 /// # Errors
 ///
 /// When there is none.
 pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    Ok(TcpListener::bind("127.0.0.2:0")?.local_addr()?)
 }
