@@ -15,8 +15,14 @@ const LIVENESS: &str = "liveness";
 /// How often health is looked at without any change of the policy: a policy grows stale in silence.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Reports what holds before anybody can ask: the daemon is alive, and serves nothing yet.
+pub(super) async fn begin(reporter: &HealthReporter) {
+    report(reporter, false).await;
+    reporter.set_service_status(LIVENESS, status(true)).await;
+}
+
 /// Reports one status for every service.
-pub(super) async fn report(reporter: &HealthReporter, is_serving: bool) {
+async fn report(reporter: &HealthReporter, is_serving: bool) {
     for service in SERVICES {
         reporter
             .set_service_status(service, status(is_serving))
@@ -32,8 +38,8 @@ fn status(is_serving: bool) -> ServingStatus {
     }
 }
 
-/// Keeps the reported health true until the daemon stops. Until now nothing was reported but that it does
-/// not serve; whoever follows health hears of changes alone.
+/// Keeps the reported health true until the daemon stops, after [`begin`]; whoever follows health hears of
+/// changes alone.
 pub(super) async fn follow(reporter: HealthReporter, readiness: Readiness, liveness: Liveness) {
     let (mut store, trail, stop) = (
         readiness.store.clone(),
@@ -42,13 +48,13 @@ pub(super) async fn follow(reporter: HealthReporter, readiness: Readiness, liven
     );
     let mut recording = trail.follow();
     let mut reported = false;
-    let mut reported_alive = None;
+    let mut reported_alive = true;
     loop {
         let is_alive = liveness.is_alive();
-        if reported_alive != Some(is_alive) {
+        if reported_alive != is_alive {
             let status = status(is_alive);
             reporter.set_service_status(LIVENESS, status).await;
-            reported_alive = Some(is_alive);
+            reported_alive = is_alive;
         }
         let stopping = *stop.borrow();
         let is_serving = readiness.look().is_ok();
@@ -120,7 +126,7 @@ mod tests {
     async fn a_status_that_stays_is_reported_once() {
         let (watched, kept) = stage::watching(PathBuf::from("nowhere"));
         let reporter = HealthReporter::new();
-        report(&reporter, false).await;
+        begin(&reporter).await;
         let service = HealthService::from_health_reporter(reporter.clone());
         let mut watches = Vec::new();
         for service_name in SERVICES {
@@ -142,6 +148,20 @@ mod tests {
         for mut watch in watches {
             let next = tokio::time::timeout(Duration::ZERO, watch.next()).await;
             assert!(next.is_err(), "{next:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn liveness_is_known_before_anybody_can_ask() {
+        let reporter = HealthReporter::new();
+        begin(&reporter).await;
+        let service = HealthService::from_health_reporter(reporter);
+        for (name, expected) in [("", Reported::NotServing), (LIVENESS, Reported::Serving)] {
+            let request = Request::new(HealthCheckRequest {
+                service: name.into(),
+            });
+            let answer = service.check(request).await.unwrap().into_inner();
+            assert_eq!(answer.status(), expected, "{name}");
         }
     }
 
@@ -198,7 +218,7 @@ mod tests {
             ..open.clone()
         };
         let reporter = HealthReporter::new();
-        report(&reporter, false).await;
+        begin(&reporter).await;
         let service = HealthService::from_health_reporter(reporter.clone());
         let request = Request::new(HealthCheckRequest::default());
         let watch = service.watch(request).await.unwrap().into_inner();

@@ -91,9 +91,9 @@ pub async fn serve(
         metrics,
     } = parts;
     let (store, trail) = (readiness.store.clone(), readiness.trail.clone());
-    // The health service starts as serving; it is told otherwise before anybody can ask.
+    // The health service starts as serving, and knows of no liveness; it is told before anybody can ask.
     let (reporter, health_service) = tonic_health::server::health_reporter();
-    health::report(&reporter, false).await;
+    health::begin(&reporter).await;
 
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(admit_proto::FILE_DESCRIPTOR_SET)
