@@ -34,3 +34,9 @@ impl Pause {
         }
     }
 }
+
+/// `items`, each of which is one step.
+pub(crate) fn paused<T>(items: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+    let mut pause = Pause::new();
+    items.into_iter().inspect(move |_| pause.step())
+}

@@ -33,7 +33,7 @@ use super::{
     record,
     words::same_words,
 };
-use crate::pause::Pause;
+use crate::pause::paused;
 
 /// The folder of the bases, within the audit directory.
 pub const BASES_FOLDER: &str = "bases";
@@ -106,12 +106,12 @@ same_words! {
     decision_record::Branch => Branch { NotDecided, ExternalProviderApproved, LocalProviderRequired, }
 }
 
+/// A large policy has thousands of them.
 fn with_pauses<S: Serializer>(
     admissions: &[KeptAdmission],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let mut pause = Pause::new();
-    serializer.collect_seq(admissions.iter().inspect(|_| pause.step()))
+    serializer.collect_seq(paused(admissions))
 }
 
 /// A basis, ready to be kept: its bytes and their digest.
@@ -136,10 +136,8 @@ impl Basis {
         let kept = Kept::of(snapshot, terms, names);
         // A basis has texts, numbers and lists only, all of which JSON can hold.
         let bytes = serde_json::to_vec(&kept).unwrap_or_default();
-        let mut pause = Pause::new();
-        let parts = bytes.chunks(HASHED_BYTES).inspect(|_| pause.step());
         Self {
-            digest: Digest::of_parts(parts),
+            digest: Digest::of_parts(paused(bytes.chunks(HASHED_BYTES))),
             bytes,
             is_kept: AtomicBool::new(false),
             is_used: AtomicBool::new(false),
@@ -275,17 +273,12 @@ impl Kept {
             .collect();
         let invalid = snapshot.invalid_admissions();
         let mut classes = Classes::new(names);
-        let mut pause = Pause::new();
         Self {
             version: record::VERSION,
             policy: snapshot.digest().to_string(),
             record,
-            admissions: snapshot
-                .admissions()
-                .map(|admission| {
-                    pause.step();
-                    KeptAdmission::of(admission, &mut classes)
-                })
+            admissions: paused(snapshot.admissions())
+                .map(|admission| KeptAdmission::of(admission, &mut classes))
                 .collect(),
             conflicts,
             invalid_admissions: invalid.map(|(digest, _)| digest.to_string()).collect(),

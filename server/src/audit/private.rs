@@ -12,7 +12,7 @@ use std::{
 
 use rustix::fs::StatVfsMountFlags;
 
-use crate::pause::Pause;
+use crate::pause::paused;
 
 const DIR_MODE: u32 = 0o700;
 /// Who may read a file: its owner.
@@ -92,10 +92,8 @@ pub fn temporary_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
 /// When it cannot be written; what was there before is still there then.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (temporary, mut file) = temporary_beside(path)?;
-    let mut pause = Pause::new();
-    for chunk in bytes.chunks(CHUNK_BYTES) {
+    for chunk in paused(bytes.chunks(CHUNK_BYTES)) {
         file.write_all(chunk)?;
-        pause.step();
     }
     file.sync_all()?;
     fs::rename(&temporary, path)?;
