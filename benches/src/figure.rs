@@ -1,4 +1,4 @@
-//! Figures: counts as real numbers, medians, and how a number is written for a reader.
+//! Figures: counts as real numbers, medians, and how a number or a target is written for a reader.
 
 /// One more than the largest number of 32 bits.
 const HIGH: f64 = 4_294_967_296.0;
@@ -12,6 +12,16 @@ pub(crate) fn real(count: u64) -> f64 {
 /// The same for a number of things.
 pub(crate) fn real_of(count: usize) -> f64 {
     real(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+/// Bytes in mebibytes.
+pub(crate) fn mib(bytes: u64) -> f64 {
+    real(bytes) / 1_048_576.0
+}
+
+/// What is said of a target.
+pub(crate) fn met(is_met: bool) -> &'static str {
+    if is_met { "met" } else { "missed" }
 }
 
 /// The middle one of `values`; of two, their mean; of none, none.

@@ -3,14 +3,16 @@
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use super::{Memory, check::Checks, start::Starts};
-use crate::{figure::real, machine::Machine, place::Binaries};
+use crate::{
+    figure::{met, mib},
+    machine::Machine,
+    place::Binaries,
+};
 
 /// Longest median of a first answer, in milliseconds.
 const FIRST_ANSWER_MS_MAX: f64 = 15.0;
 /// Most resident memory under load, in MiB.
 const RESIDENT_MIB_MAX: f64 = 20.0;
-/// Bytes of a mebibyte.
-const MIB_BYTES: f64 = 1_048_576.0;
 
 /// The page.
 ///
@@ -42,7 +44,6 @@ pub(super) fn page(
     ] {
         row(&mut page, name, times)?;
     }
-    let met = |is_met: bool| if is_met { "met" } else { "missed" };
     let of_target = |times: &[Duration]| met(milliseconds(times, 50) <= FIRST_ANSWER_MS_MAX);
     writeln!(
         page,
@@ -50,7 +51,6 @@ pub(super) fn page(
         of_target(&starts.first),
         of_target(&starts.again)
     )?;
-    let mib = |bytes: u64| real(bytes) / MIB_BYTES;
     writeln!(
         page,
         "## Memory\n\n| resident | MiB |\n| --- | --- |\n| idle | {:.1} |\n| 64 calls in flight over mutual TLS | {:.1} |\n| peak | {:.1} |\n\n\

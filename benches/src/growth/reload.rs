@@ -24,7 +24,7 @@ use super::Growth;
 use crate::{
     curve::{Chart, Line},
     daemon::{Daemon, Deployment, Wire},
-    figure::{median, real_of},
+    figure::{median, met, mib, real_of},
     latency::Latencies,
     launch,
     pin::{self, Cores, Usage},
@@ -53,8 +53,6 @@ const WHY: &str = "Only the changed file is read and parsed: that is constant, a
     number of files is listing the folders and looking up the stamp of each file (twice for one change, and once each \
     `rescan_interval`), and putting the snapshot and its basis together from judgments that are there already. The \
     daemon takes up to 200,000 files and 512 MiB.";
-/// Bytes of a mebibyte.
-const MIB_BYTES: u64 = 1024 * 1024;
 /// The target: a change is in force so soon after its write.
 const IN_FORCE_MS_MAX: f64 = 1000.0;
 /// The target: the p99 during a reload is at most so many times the quiet one.
@@ -343,13 +341,13 @@ fn page(found: &[Found]) -> anyhow::Result<String> {
     for one in found {
         writeln!(
             page,
-            "| {} | {} | {:.0} | {:.0} | {:.0} | {} | {:.1} | {:.1} | {:.1} |",
+            "| {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} | {:.1} |",
             one.admissions,
             if one.is_pinned { "one" } else { "any of two" },
             one.in_force_ms,
             one.in_force_ms_max,
             one.cpu_ms,
-            one.resident_peak / MIB_BYTES,
+            mib(one.resident_peak).trunc(),
             one.quiet_p99_ms,
             one.reload_p99_ms,
             one.tail_ratio(),
@@ -368,8 +366,4 @@ fn page(found: &[Found]) -> anyhow::Result<String> {
         )?;
     }
     Ok(page)
-}
-
-fn met(is_met: bool) -> &'static str {
-    if is_met { "met" } else { "missed" }
 }

@@ -4,14 +4,13 @@ use std::{fmt::Write as _, time::Duration};
 
 use crate::{
     curve::{Chart, Line},
-    figure::{median, real},
+    figure::{median, met, mib, real},
 };
 
 /// The part of the speed of `sha256sum` that the check has to reach.
 const VERIFY_RATIO_MIN: f64 = 0.5;
 /// How many decisions a second have to be derived.
 const REPLAY_PER_SECOND_MIN: f64 = 200_000.0;
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// One run of a command.
 #[derive(Clone, Copy)]
@@ -47,12 +46,12 @@ fn seconds(runs: &[Run]) -> f64 {
 
 fn peak_mib(runs: &[Run]) -> f64 {
     let peak = runs.iter().map(|run| run.peak_bytes).max();
-    real(peak.unwrap_or_default()) / MIB
+    mib(peak.unwrap_or_default())
 }
 
 impl Figures {
     fn mib_per_second(&self, runs: &[Run]) -> f64 {
-        real(self.bytes) / MIB / seconds(runs)
+        mib(self.bytes) / seconds(runs)
     }
 
     fn verify_ratio(&self) -> f64 {
@@ -99,8 +98,8 @@ pub(super) fn page(rows: &[Figures]) -> Result<String, std::fmt::Error> {
             "| {} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} |",
             row.records,
             row.segments,
-            real(row.bytes) / MIB,
-            real(row.last_bytes) / MIB,
+            mib(row.bytes),
+            mib(row.last_bytes),
             seconds(&row.starts) * 1e3,
             seconds(&row.starts_with_export) * 1e3,
             peak_mib(&row.starts),
@@ -129,7 +128,6 @@ pub(super) fn page(rows: &[Figures]) -> Result<String, std::fmt::Error> {
         )?;
     }
     if let Some(last) = rows.last() {
-        let is_met = |met: bool| if met { "met" } else { "missed" };
         writeln!(
             text,
             "\n| target | found, at {} records | |\n| --- | ---: | --- |\n\
@@ -137,9 +135,9 @@ pub(super) fn page(rows: &[Figures]) -> Result<String, std::fmt::Error> {
              | replay at least {REPLAY_PER_SECOND_MIN} decisions/s on two cores | {:.0} | {} |",
             last.records,
             last.verify_ratio(),
-            is_met(last.verify_ratio() >= VERIFY_RATIO_MIN),
+            met(last.verify_ratio() >= VERIFY_RATIO_MIN),
             last.replayed_per_second(),
-            is_met(last.replayed_per_second() >= REPLAY_PER_SECOND_MIN),
+            met(last.replayed_per_second() >= REPLAY_PER_SECOND_MIN),
         )?;
     }
     Ok(text)
